@@ -1,0 +1,281 @@
+"""Every check of the project: `bash .ci/run [GROUP...]`. Standard library only.
+
+Groups, in order: lint, readme, tests, slow, export, wheel, install. The first environment gets what the README's test command installs, the
+second one the built wheel with the offline weights, the newest fastai and fastcore, and no nbdev. Each line is a check with its time; a
+failed one shows the end of its log; the last line counts. A new check is a function that returns a note or raises `Failed`, and one
+`run.check(name, function)` in its group."""
+import argparse, difflib, json, os, re, shlex, shutil, signal, subprocess, sys, tempfile, time, traceback, zipfile
+from configparser import ConfigParser
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+QUICKSTART = 'unifex_quickstart --epochs 2 --n_classes 60 --seeds 1 --output-dir {out}/results'    # the README's main command, shortened
+LIGHT = 'images', 'annotations', 'metrics', 'heads'                                       # modules that must not import fastai.vision
+NEWEST = 'fastai', 'fastcore'                                                             # upgraded in the second environment
+MINUTES = 60
+
+class Failed(Exception): "A check that did not pass; its text is shown below the check's line."
+
+class Run:
+    "The counts, the temporary folder and the environments of one run."
+    def __init__(self, tmp, logs, env_dir=None):
+        self.tmp, self.logs, self.dev, self.n_ok, self.n_bad, self.n_log = tmp, logs, env_dir, 0, 0, 0
+        self.t0, self.wheel, self.log = time.time(), None, ''       # log: the last command's whole output
+        self.ready = True if env_dir else None                       # None: not installed yet, False: the installation failed
+
+    def report(self, ok, name, secs, text=''):
+        "Count and print one check: `text` is a note on its line where it passed, the log below it where it failed."
+        self.n_ok += ok; self.n_bad += not ok
+        print(f"{'ok  ' if ok else 'FAIL'} {secs:7.1f} s  {name}" + (f'  ({text})' if ok and text else ''))
+        if not ok: print('\n'.join('      | ' + l for l in text.splitlines()))
+        sys.stdout.flush()
+
+    def check(self, name, f, *args):
+        "Run `f(*args)` as one check; True where it passed."
+        t = time.time()
+        try: ok, text = True, f(*args) or ''
+        except Failed as e: ok, text = False, str(e)
+        except Exception: ok, text = False, traceback.format_exc()
+        self.report(ok, name, time.time() - t, text)
+        return ok
+
+    def sh(self, command, venv=None, cwd=ROOT, limit=20*MINUTES, **env):
+        "Output of a bash command with `venv` active, without stdin; raises Failed with the end of the log."
+        full = {k: v for k, v in os.environ.items() if k not in ('PYTHONPATH', 'PYTHONHOME', 'VIRTUAL_ENV', 'IN_TEST', 'MPLBACKEND')}
+        full |= {'CI': 'true', 'PYTHONUNBUFFERED': '1', 'PIP_DISABLE_PIP_VERSION_CHECK': '1', 'PIP_NO_INPUT': '1', 'PIP_PROGRESS_BAR': 'off',
+                 'HF_HUB_OFFLINE': '1', **env}                       # offline: what an unflagged cell does must not depend on a network
+        if venv: full |= {'VIRTUAL_ENV': str(venv), 'PATH': f"{Path(venv)/'bin'}{os.pathsep}{full['PATH']}"}
+        self.n_log += 1
+        log = self.logs/f'{self.n_log:02d}.log'
+        with open(log, 'w') as f:
+            f.write(f'$ {command}\n'); f.flush()
+            p = subprocess.Popen(['bash', '-c', command], cwd=cwd, env=full, stdin=subprocess.DEVNULL, stdout=f, stderr=subprocess.STDOUT,
+                                 start_new_session=True)
+            try: rc = p.wait(limit)
+            except subprocess.TimeoutExpired: rc = None
+            finally:
+                try: os.killpg(p.pid, signal.SIGKILL)                # workers that outlived it, or the whole of it after the limit
+                except ProcessLookupError: pass
+        self.log = log.read_text(errors='replace')
+        if rc == 0: return self.log
+        raise Failed(tail(self.log) + f'\n{"stopped after %d s" % limit if rc is None else "exit status %d" % rc}')
+
+    def make_venv(self):
+        self.dev = self.dev or self.tmp/'dev'
+        if not self.dev.exists(): self.sh(f'{shlex.quote(sys.executable)} -m venv {self.dev}')
+
+    def dev_env(self):
+        "The first environment; makes it and installs what the README's test command installs, where that has not happened yet."
+        if self.ready is False: raise Failed('the installation failed above')
+        if self.ready is None:
+            self.ready = False
+            self.make_venv()
+            self.sh(test_command().rsplit('&&', 1)[0], self.dev, limit=40*MINUTES)
+            self.ready = True
+        return self.dev
+
+def tail(out, n=60):
+    lines = [l[:300] for l in out.rstrip().splitlines()]
+    return '\n'.join((['...'] if len(lines) > n else []) + lines[-n:])
+
+def git(*args): return subprocess.run(['git', '-c', 'safe.directory=*', *args], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+
+def tree_files(*under):
+    "Paths of tracked files, and of new ones that git does not ignore."
+    return [f for f in dict.fromkeys(git('ls-files', '-z', '-co', '--exclude-standard', '--', *under).split('\0')) if f and (ROOT/f).is_file()]
+
+def snapshot(): return {f: (ROOT/f).read_bytes() for f in tree_files()}
+
+def compare(old, new):
+    "Raise Failed with a diff where two snapshots differ."
+    out = []
+    for f in sorted(old.keys() | new.keys()):
+        if old.get(f) == new.get(f): continue
+        out.append(f'{f} ' + ('was made' if f not in old else 'is gone' if f not in new else 'changed'))
+        if f not in old or f not in new: continue
+        try: a, b = (o[f].decode('utf-8').splitlines() for o in (old, new))
+        except UnicodeDecodeError: continue
+        diff = [l[:200] for l in difflib.unified_diff(a, b, 'before', 'after', lineterm='', n=1)]
+        out += diff[2:30] + (['...'] if len(diff) > 30 else [])
+    if out: raise Failed('\n'.join(out))
+
+def notebooks(): return sorted(p for p in (ROOT/'nbs').rglob('*.ipynb') if not any(o[0] in '_.' for o in p.relative_to(ROOT/'nbs').parts))
+
+def code_cells(nb):
+    "Per code cell: the names of its directives, and the lines below them."
+    for cell in json.loads(nb.read_text(encoding='utf-8'))['cells']:
+        if cell['cell_type'] != 'code': continue
+        lines, names = ''.join(cell['source']).splitlines(), []
+        while lines and (lines[0].startswith('#|') or not lines[0].strip()): names += lines.pop(0)[2:].replace(':', ' ').split()[:1]
+        yield names, lines
+
+def shell_blocks():
+    "(heading, text) of each sh or bash block of README.md."
+    readme, heading, lang, block = ROOT/'README.md', '', None, []                          # lang: of the block we are in, None outside
+    for l in readme.read_text(encoding='utf-8').splitlines() if readme.exists() else []:
+        if lang is None and l.startswith('#'): heading = l.strip('# ')
+        elif lang is None and l.startswith('```'): lang, block = l[3:].strip(), []
+        elif lang is not None and l.startswith('```'):
+            if lang in ('sh', 'bash'): yield heading, '\n'.join(block)
+            lang = None
+        elif lang is not None: block.append(l)
+
+def test_command():
+    "The README's command for the tests: the first sh or bash block below its heading `Tests`."
+    found = [text for heading, text in shell_blocks() if heading.lower() in ('tests', 'test', 'testing')]
+    if not found: raise Failed('README.md has no sh block below a heading `Tests`')
+    return found[0].strip()
+
+# ---- lint, readme
+
+def lint(run):
+    def directives():
+        bad = []
+        for nb in notebooks():
+            for names, lines in code_cells(nb):
+                bad += [f'{nb.name}: {l!r} counts only on the first lines of a cell' for l in lines if re.match(r'#\| ?\w', l)]
+            if re.search(r'"skip_exec: *true', nb.read_text(encoding='utf-8')): bad.append(f'{nb.name}: skip_exec skips every cell; flag the cells')
+        if bad: raise Failed('\n'.join(bad))
+    run.check('notebooks: directives stand where they count', directives)
+
+def readme(run):
+    run.check('README.md is what nbs/index.ipynb gives', lambda: run.sh(f'{shlex.quote(sys.executable)} -B .ci/make_readme.py --check') and '')
+
+# ---- tests, slow
+
+def tracebacks(out):
+    "Of nbdev_test's log: {notebook: its traceback}."
+    found, cur = {}, None
+    for l in out.splitlines():
+        m = re.match(r'\S+ in (/.*\.ipynb):$', l)
+        if m: cur = found.setdefault(Path(m[1]).name, [])
+        elif re.match(r'(Starting|- Completed) /|nbdev Tests Failed', l): cur = None
+        if cur is not None: cur.append(l)
+    return {k: tail('\n'.join(v), 40) for k, v in found.items()}
+
+def tests(run):
+    before = snapshot()
+    def started(): return '\nStarting /' in run.log
+    def readme_command():
+        run.ready = False                                            # until a notebook was started: the installation worked then
+        run.make_venv()
+        # word for word, only that nbdev_test says more
+        try: run.sh('nbdev_test() { command nbdev_test --do_print --timing "$@"; }\n' + test_command(), run.dev, limit=60*MINUTES)
+        except Failed as e: raise Failed(tail(run.log, 8) if started() else str(e))             # each notebook's own error stands below
+        finally: run.ready = started()
+    run.check("the README's test command in a fresh environment", readme_command)
+    errors, secs = tracebacks(run.log), dict(re.findall(r'^(\S+\.ipynb): (\d+) secs$', run.log, flags=re.M))
+    for nb in notebooks() if run.ready else []:
+        done = re.search(rf'^- Completed .*/{re.escape(nb.name)}$', run.log, flags=re.M)
+        run.report(bool(done) and nb.name not in errors, f'nbs/{nb.name}', float(secs.get(nb.name, 0)),
+                   errors.get(nb.name, '' if done else 'did not run to its end'))
+    run.check('the tests leave the checkout as it was', lambda: compare(before, snapshot()))
+
+def slow(run):
+    def one(nb): run.sh(f'nbdev_test --path nbs/{nb.name} --flags slow', run.dev_env(), limit=30*MINUTES)
+    for nb in notebooks():
+        if any('slow' in names for names, _ in code_cells(nb)): run.check(f'nbs/{nb.name} with its slow cells', one, nb)
+
+# ---- export, wheel
+
+def export(run):
+    def unchanged(command):
+        before = snapshot(); run.sh(command, run.dev_env()); compare(before, snapshot())
+    def modules():
+        made = {f: re.search(r'File to edit: (\S+\.ipynb)', (ROOT/f).read_text(encoding='utf-8')) for f in tree_files('unifex') if f.endswith('.py')}
+        bad = [f'{f} was not exported from a notebook' for f, m in made.items() if not m and Path(f).name not in ('__init__.py', '_modidx.py')]
+        bad += [f'{f} comes from {m[1]}, which is gone' for f, m in made.items() if m and not (ROOT/f).parent.joinpath(m[1]).is_file()]
+        if bad: raise Failed('\n'.join(bad))
+        return f'{sum(map(bool, made.values()))} modules'
+    run.check('nbdev_export leaves no difference', unchanged, 'nbdev_export')
+    run.check('nbdev_clean leaves no difference', unchanged, 'nbdev_clean')
+    run.check('every module has its notebook', modules)
+
+def build(run):
+    "The wheel, built by way of the source distribution; a path."
+    if run.wheel is None:
+        run.sh(f"python -m build --outdir {run.tmp/'dist'} .", run.dev_env())
+        run.wheel, = (run.tmp/'dist').glob('*.whl')
+    return run.wheel
+
+def wheel(run):
+    def files():
+        names = set(zipfile.ZipFile(build(run)).namelist())
+        want, have = set(tree_files('unifex')), {n for n in names if '.dist-info/' not in n}
+        bad = [f'missing: {n}' for n in sorted(want - have)] + [f'not in the repository: {n}' for n in sorted(have - want)]
+        if not any(n.endswith('/LICENSE') for n in names): bad.append('missing: LICENSE')
+        if bad: raise Failed('\n'.join(bad))
+        return f'{len(have)} files, {run.wheel.stat().st_size/1e6:.1f} MB'
+    run.check('the built wheel holds every module and data file', files)
+
+# ---- install: the second environment
+
+IMPORT_ALL = """
+import importlib, importlib.util, pkgutil, sys
+assert importlib.util.find_spec('nbdev') is None, 'nbdev is installed here: the check would prove nothing'
+import unifex
+assert unifex.__file__.startswith(sys.prefix), f'{unifex.__file__} is not the installed package'
+names = [m.name for m in pkgutil.walk_packages(unifex.__path__, 'unifex.')]
+for n in names: importlib.import_module(n)
+print('NOTE', len(names), 'modules')
+"""
+LIGHT_IMPORT = """
+import sys, unifex.{0}
+heavy = sorted(m for m in sys.modules if m == 'fastai.vision' or m.startswith('fastai.vision.'))
+assert not heavy, 'unifex.{0} imports ' + heavy[0]
+"""
+COMMANDS = """
+import sys
+from importlib.metadata import distribution
+found = {e.name: e for e in distribution('unifex').entry_points if e.group == 'console_scripts'}
+for e in found.values(): assert callable(e.load()), e
+missing = set(sys.argv[1:]) - set(found)
+assert not missing, f'README.md names commands that are not installed: {sorted(missing)}'
+print('NOTE', ', '.join(sorted(found)))
+"""
+VERSIONS = "from importlib.metadata import version as v; import sys; print('NOTE', ', '.join(f'{n} {v(n)}' for n in sys.argv[1:]))"
+
+def install(run):
+    venv, away = run.tmp/'user', run.tmp/'away'                     # `away`: outside the checkout, so that only the wheel is found
+    away.mkdir(exist_ok=True)
+    def note(out): return (re.findall(r'^NOTE (.*)$', out, flags=re.M) or [''])[-1]
+    def sh(command, **kw): return note(run.sh(command, venv, away, MPLBACKEND='Agg', **kw))
+    def python(code, *args, **kw): return sh(' '.join(map(shlex.quote, ['python', '-c', code, *args])), **kw)
+    def make():
+        path = build(run)
+        if run.dev.is_relative_to(run.tmp): shutil.rmtree(run.dev); run.dev, run.ready = None, None    # gigabytes; the second one needs the room
+        run.sh(f'{shlex.quote(sys.executable)} -m venv {venv}')
+        sh(f"pip install --upgrade {shlex.quote(f'{path}[demo]')} {' '.join(NEWEST)}", limit=40*MINUTES)
+        return python(VERSIONS, 'torch', 'timm', *NEWEST)
+    def commands():
+        return python(COMMANDS, *sorted({c for _, text in shell_blocks() for c in re.findall(r'\bunifex_\w+', text)}))
+    if not run.check('the wheel installs with [demo] and the newest ' + ' and '.join(NEWEST), make): return
+    run.check('pip check', lambda: sh('pip check'))
+    run.check('every module imports without nbdev', python, IMPORT_ALL)
+    for m in LIGHT: run.check(f'unifex.{m} does not import fastai.vision', python, LIGHT_IMPORT.format(m))
+    run.check('every command loads, and every one the README names is there', commands)
+    run.check(QUICKSTART.format(out='...'), lambda: sh(QUICKSTART.format(out=away)))
+    run.check('a Learner trains from the wheel', lambda: sh(f"python {shlex.quote(str(ROOT/'.ci/learner_check.py'))} {away}/learner"))
+
+GROUPS = {f.__name__: f for f in (lint, readme, tests, slow, export, wheel, install)}
+
+def main():
+    p = argparse.ArgumentParser(prog='.ci/run', description='Every check of the project; with names, only those groups.')
+    p.add_argument('groups', nargs='*', metavar='GROUP', help=f"of {', '.join(GROUPS)}; all where none is named")
+    p.add_argument('--env', type=Path, help='a virtual environment with the dev and demo extras, to use in place of a fresh one')
+    p.add_argument('--logs', type=Path, help='keep the logs in this folder')
+    a = p.parse_args()
+    unknown = set(a.groups) - set(GROUPS)
+    if unknown: p.error(f"no such group: {', '.join(sorted(unknown))}; there are {', '.join(GROUPS)}")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    with tempfile.TemporaryDirectory(prefix='unifex-ci-') as tmp:
+        logs = a.logs.resolve() if a.logs else Path(tmp)/'logs'
+        logs.mkdir(parents=True, exist_ok=True)
+        run = Run(Path(tmp).resolve(), logs, a.env and a.env.resolve())
+        for name, group in GROUPS.items():
+            if not a.groups or name in a.groups: group(run)
+    print(f'{(time.time() - run.t0)/60:.1f} minutes')
+    print(f'{run.n_ok} passed, {run.n_bad} failed')
+    sys.exit(run.n_bad > 0)
+
+if __name__ == '__main__': main()
