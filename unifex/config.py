@@ -54,7 +54,7 @@ class ModelConfig:
     neck: NeckConfig = field(default_factory=NeckConfig)
     head: HeadConfig = field(default_factory=HeadConfig)
 
-# %% ../nbs/30_config.ipynb #2ddc6d82
+# %% ../nbs/30_config.ipynb #9a45d4a5
 @dataclass
 class DatasetConfig:
     "Which pictures: data-set cards by key, or the table or folder given to `train_unifex`"
@@ -63,14 +63,14 @@ class DatasetConfig:
     root: str = ''                           # folder that holds the data sets, or that a table's paths are relative to
     min_images: int|None = None              # classes with fewer training pictures are left out
     max_images: int|None = None              # larger classes are sampled down
-    n_classes: int|None = None               # so many training classes, drawn by seed
+    n_classes: int|None = None               # so many training classes of each data set, drawn by seed
     valid: str = 'auto'                      # where a table has no split: 'classes', 'images', 'none' or 'auto'
     valid_frac: float = 0.2                  # share of classes (or of each class's pictures) held out for evaluation
 
 @dataclass
 class DataLoaderConfig:
     "Reading"
-    batch_size: int = 256
+    batch_size: int = 256                    # at most; an epoch of few pictures still has a dozen steps
     num_workers: int = 2                     # threads that decode pictures
 
 @dataclass

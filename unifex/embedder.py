@@ -20,7 +20,7 @@ from .core import atomic_path
 from .necks import Neck, create_neck
 from .transforms import Preproc, normalize, resize
 
-# %% ../nbs/13_embedder.ipynb #8e32f94a
+# %% ../nbs/13_embedder.ipynb #d2dd18ed
 class Embedder(nn.Module):
     "Backbone and neck: uint8 (B, 3, H, W) of any size -> raw embedding (B, out_dim), fp32"
     def __init__(self,
@@ -43,7 +43,8 @@ class Embedder(nn.Module):
 
     def forward_features(self, x: Tensor) -> Tensor:
         "uint8 (B, 3, H, W) -> the backbone's features (B, backbone.out_dim)"
-        if x.dtype != torch.uint8: raise TypeError(f'pictures must be uint8 (B, 3, H, W) of 0 to 255, got {x.dtype}: do not normalise them first')
+        if x.dtype != torch.uint8:
+            raise TypeError(f'pictures must be uint8 (B, 3, H, W) of 0 to 255, got {x.dtype}: do not normalise them first')
         if x.ndim != 4 or x.shape[1] != 3: raise ValueError(f'pictures must be (B, 3, H, W), got {tuple(x.shape)}')
         x = x if x.device == self.device else x.to(self.device)
         return self.backbone(normalize(resize(x, self.preproc), self.preproc))
@@ -86,14 +87,15 @@ def census(self: Embedder) -> pd.DataFrame:
     parts = {'backbone': self.backbone, 'neck': self.neck, 'embedder': self}
     return pd.DataFrame([count(m) for m in parts.values()], index=list(parts), columns=['total', 'trainable'])
 
-# %% ../nbs/13_embedder.ipynb #d9cf8439
+# %% ../nbs/13_embedder.ipynb #6ff03482
 FORMAT, VERSION = 'unifex-embedder', 1
 _FILES = {'card.json', 'model.safetensors'}
 
 @patch(as_prop=True)
 def card(self: Embedder) -> dict:
     "Everything to build this embedder again but its weights; JSON-able"
-    return dict(format=FORMAT, version=VERSION, out_dim=self.out_dim, preproc=asdict(self.preproc), backbone=self.backbone.card, neck=self.neck.card)
+    return dict(format=FORMAT, version=VERSION, out_dim=self.out_dim, preproc=asdict(self.preproc),
+                backbone=self.backbone.card, neck=self.neck.card)
 
 @patch
 def save(self: Embedder,
@@ -103,22 +105,25 @@ def save(self: Embedder,
     folder = Path(folder)
     if folder.exists() and not folder.is_dir(): raise FileExistsError(f'{folder} is a file: save to a folder')
     other = sorted({f.name for f in folder.iterdir()} - _FILES) if folder.is_dir() else []
-    if other: raise FileExistsError(f"{folder} holds other files ({', '.join(other[:3])}): save to a folder of its own, such as {folder/'embedder'}")
+    if other:
+        raise FileExistsError(f"{folder} holds other files ({', '.join(other[:3])}): save to a folder of its own, such as {folder/'embedder'}")
     with atomic_path(folder) as tmp:
         tmp.mkdir()
-        save_file({k: v.detach().cpu().clone().contiguous() for k, v in self.state_dict().items()}, tmp/'model.safetensors', metadata={'format': 'pt'})
+        weights = {k: v.detach().cpu().clone().contiguous() for k, v in self.state_dict().items()}
+        save_file(weights, tmp/'model.safetensors', metadata={'format': 'pt'})
         (tmp/'card.json').write_text(json.dumps(self.card, indent=1), encoding='utf-8')
     return folder
 
-# %% ../nbs/13_embedder.ipynb #810fcc58
+# %% ../nbs/13_embedder.ipynb #efd882cf
 def _read_card(folder: Path) -> dict:
     "The card of an embedder folder, or an error that says what is wrong"
     if not folder.is_dir(): raise FileNotFoundError(f'no embedder folder {folder}')
     missing = sorted(f for f in _FILES if not (folder/f).is_file())
-    if missing: raise FileNotFoundError(f"{folder} is no embedder folder: {' and '.join(missing)} missing (Embedder.save writes {' and '.join(sorted(_FILES))})")
+    if missing: raise FileNotFoundError(f"{folder} is no embedder folder: {' and '.join(missing)} missing. Embedder.save writes them")
     try: card = json.loads((folder/'card.json').read_text(encoding='utf-8'))
     except ValueError as e: raise ValueError(f'{folder/"card.json"} is no JSON: {e}') from None
-    if not isinstance(card, dict) or card.get('format') != FORMAT: raise ValueError(f'{folder/"card.json"} is not the card of an embedder')
+    if not isinstance(card, dict) or card.get('format') != FORMAT:
+        raise ValueError(f'{folder/"card.json"} is not the card of an embedder')
     if card.get('version', 0) > VERSION:
         raise ValueError(f"{folder} was saved in format {card['version']} and this unifex reads up to {VERSION}: update unifex")
     return card

@@ -5,11 +5,10 @@
 # %% auto #0
 __all__ = ['ExportModule', 'check_export', 'export_torchscript']
 
-# %% ../nbs/14_export.ipynb #d251d044
+# %% ../nbs/14_export.ipynb #60748280
 import copy, warnings, zipfile
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from unittest import mock
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -27,7 +26,7 @@ class ExportModule(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor: return F.normalize(self.neck(self.backbone(self.prepare(x))).float(), dim=-1)
 
-# %% ../nbs/14_export.ipynb #c012f4fc
+# %% ../nbs/14_export.ipynb #f70f7d1d
 def _attention(q, k, v, attn_mask=None, dropout_p=0., is_causal=False, scale=None, enable_gqa=False):
     "Scaled dot-product attention in plain operations"
     if is_causal or enable_gqa: raise NotImplementedError('causal or grouped attention cannot be written for torch 1.11')
@@ -43,11 +42,13 @@ def _constant_pad(x, pad, mode='constant', value=None):
 @contextmanager
 def _plain_operations():
     "Attention and padding in operations that torch 1.11 knows"
-    fast = torch.backends.mha.get_fastpath_enabled()
+    fast, attention, pad = torch.backends.mha.get_fastpath_enabled(), F.scaled_dot_product_attention, F.pad
     torch.backends.mha.set_fastpath_enabled(False)
-    try:
-        with mock.patch.multiple(F, scaled_dot_product_attention=_attention, pad=_constant_pad): yield
-    finally: torch.backends.mha.set_fastpath_enabled(fast)
+    F.scaled_dot_product_attention, F.pad = _attention, _constant_pad
+    try: yield
+    finally:
+        F.scaled_dot_product_attention, F.pad = attention, pad
+        torch.backends.mha.set_fastpath_enabled(fast)
 
 def _as_version_9(src: Path, dst: Path) -> None:
     "Copy a TorchScript archive with its version record set to 9, without debug records"
@@ -56,7 +57,7 @@ def _as_version_9(src: Path, dst: Path) -> None:
             if i.filename.endswith('.debug_pkl'): continue
             b.writestr(i.filename, b'9\n' if i.filename.endswith('/version') else a.read(i))
 
-# %% ../nbs/14_export.ipynb #920cf7d3
+# %% ../nbs/14_export.ipynb #d23516d2
 _SIZES = ((1., 1.), (.5, 1.7), (2.3, .6), (1.31, 1.13), (.21, .3))  # height and width in units of the embedder's size
 
 def _pictures(size: int) -> list[Tensor]:
@@ -92,16 +93,17 @@ def check_export(
         if z.shape != want.shape or not torch.isfinite(z).all() or abs(z.norm().item() - 1) > 1e-4:
             raise RuntimeError(f'the export gives {tuple(z.shape)} of length {z.norm():.4f} for a picture of {tuple(x.shape)}')
         cosines.append(F.cosine_similarity(z, want).item())
-        if cosines[-1] < 1 - tol: raise RuntimeError(f'the export differs from the embedder: cosine {cosines[-1]:.4f} for a picture of {tuple(x.shape)}')
+        if cosines[-1] < 1 - tol:
+            raise RuntimeError(f'the export differs from the embedder: cosine {cosines[-1]:.4f} for a picture of {tuple(x.shape)}')
     return cosines
 
-# %% ../nbs/14_export.ipynb #95cbd8ec
+# %% ../nbs/14_export.ipynb #9a406373
 def export_torchscript(
     embedder: Embedder,
     path: str | Path,  # final name of the file, .pt by custom
     torch_version: str | None = None,  # None for this torch and later; '1.11' for the Kaggle challenge's
 ) -> Path:  # the path
-    "Write a TorchScript file: uint8 (1, 3, H, W) of any size -> (1, D) of length one. RuntimeError where it differs from the embedder"
+    "Write a TorchScript file: uint8 (1, 3, H, W) of any size -> (1, D) of length one; RuntimeError where it differs"
     if torch_version not in (None, '1.11', '1.11.0'):
         raise ValueError(f"torch_version {torch_version!r} is not supported: None (torch {torch.__version__} and later) or '1.11'")
     old, path = torch_version is not None, Path(path)

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['picture_keys', 'FeatureStore', 'digest', 'read_shard', 'FeatureSet', 'store_card', 'run_backbone', 'default_device',
-           'compute_missing', 'extract_features', 'embed_images', 'FeatureDL', 'feature_dls']
+           'default_batch', 'compute_missing', 'extract_features', 'embed_images', 'FeatureDL', 'feature_dls']
 
 # %% ../nbs/31_features.ipynb #29e8f202
 import hashlib, json, warnings
@@ -139,6 +139,11 @@ def default_device(device:str|torch.device|None=None) -> torch.device:
     if (device.index or 0) >= here: raise ValueError(f'device {str(device)!r} is not on this machine, which has {here} of that kind; leave it empty or take cpu')
     return device
 
+# %% ../nbs/31_features.ipynb #02a1fb09
+def default_batch(device:torch.device) -> int:
+    "Pictures in a batch: 32 on a CPU, whose caches are small, 256 elsewhere"
+    return 32 if device.type == 'cpu' else 256
+
 # %% ../nbs/31_features.ipynb #1692e59f
 def compute_missing(
     backbone:nn.Module,       # a `Backbone` in eval mode on `device`
@@ -168,13 +173,13 @@ def compute_missing(
     flush()
     return errors
 
-# %% ../nbs/31_features.ipynb #1b17479c
+# %% ../nbs/31_features.ipynb #ea9b259f
 def extract_features(
     backbone:nn.Module,                # a `Backbone`; put into eval mode and moved to `device`
     table:pd.DataFrame,                # an annotation table
     root:str|Path,                     # what its paths are relative to
     store:str|Path|None=None,          # the folder that holds stores; None is the user's cache
-    batch_size:int=64,
+    batch_size:int|None=None,          # None: 32 on a CPU, whose caches are small, 256 elsewhere
     num_workers:int=2,                 # threads that decode
     device:str|torch.device|None=None, # None takes the best at hand
     dtype:str='float16',               # of the stored features: 'float16' or 'float32'
@@ -187,7 +192,7 @@ def extract_features(
     have, x = store.read()
     todo = np.flatnonzero((keys != b'') & (have.get_indexer(keys) < 0) & ~pd.Index(keys).duplicated())
     if len(todo):
-        bad = compute_missing(backbone, table.iloc[todo], root, keys[todo], store, device, batch_size, num_workers, progress=progress)
+        bad = compute_missing(backbone, table.iloc[todo], root, keys[todo], store, device, batch_size or default_batch(device), num_workers, progress=progress)
         errors |= {int(todo[i]): e for i, e in bad.items()}
         have, x = store.read()
     at = have.get_indexer(keys)
@@ -198,23 +203,24 @@ def extract_features(
     return FeatureSet(x[torch.from_numpy(at[at >= 0])], table[at >= 0].reset_index(drop=True),
                       pd.DataFrame({'image': table.image.iloc[rows].to_numpy(), 'error': [errors[i] for i in rows]}))
 
-# %% ../nbs/31_features.ipynb #6a7df752
+# %% ../nbs/31_features.ipynb #506ad298
 @torch.inference_mode()
 def embed_images(
     embedder:nn.Module,                # an `Embedder`; moved to `device`
     table:pd.DataFrame,                # an annotation table
     root:str|Path,                     # what its paths are relative to
-    batch_size:int=64,
+    batch_size:int|None=None,          # None: 32 on a CPU, whose caches are small, 256 elsewhere
     num_workers:int=2,                 # threads that decode
     device:str|torch.device|None=None, # None takes the best at hand
     progress:bool=True
 ) -> Embeddings:
     "Unit vectors of all readable pictures; the others are left out with a warning that lists them"
-    embedder.eval().to(default_device(device))
+    device = default_device(device)
+    embedder.eval().to(device)
     rows, vectors, bad = [], [], []
     with tqdm(total=len(table), desc='embeddings', unit=' img', disable=not progress) as bar:
-        for at, x, errors in iter_batches(table, root, embedder.preproc, bs=batch_size, num_workers=num_workers):
-            if len(at): vectors.append(embedder.embed(x.to(default_device(device))).float().cpu()); rows.append(at)
+        for at, x, errors in iter_batches(table, root, embedder.preproc, bs=batch_size or default_batch(device), num_workers=num_workers):
+            if len(at): vectors.append(embedder.embed(x.to(device)).float().cpu()); rows.append(at)
             bad += [str(e) for _, e in errors]
             bar.update(len(at) + len(errors))
     if bad: warnings.warn(f'{len(bad)} of {len(table)} pictures could not be read and are left out: {"; ".join(bad[:5])}')

@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['MarginModel', 'optimizer', 'precision_callback', 'unifex_learner', 'near_paths', 'load_data', 'limit_training',
-           'hold_out', 'query_index', 'exclusions', 'held_out_report', 'zero_shot_reports', 'config_backbone',
-           'config_embedder', 'config_learner', 'fit', 'TrainingData', 'prepare_data', 'data_loaders', 'train',
-           'claim_run', 'training_log', 'save_head', 'save_figures', 'all_reports', 'plot_report', 'save_run',
-           'run_name', 'train_unifex', 'Run', 'load_run']
+           'hold_out', 'split_mask', 'query_index', 'exclusions', 'held_out_report', 'zero_shot_reports',
+           'config_backbone', 'config_embedder', 'config_learner', 'fit', 'TrainingData', 'prepare_data',
+           'data_loaders', 'train', 'claim_run', 'training_log', 'save_head', 'save_figures', 'all_reports',
+           'plot_report', 'save_run', 'run_name', 'train_unifex', 'Run', 'load_run']
 
 # %% ../nbs/33_learner.ipynb #6b3a3a5b
 import json
@@ -143,12 +143,16 @@ def hold_out(
         return add_class_ids(pd.concat([query, index.assign(split='train')]).sort_index())
     return add_class_ids(pd.concat([*split_by_class(table[~alone], frac=frac, seed=seed), table[alone].assign(split='train')]).sort_index())
 
-# %% ../nbs/33_learner.ipynb #19279776
+# %% ../nbs/33_learner.ipynb #2b45522f
+def split_mask(table:pd.DataFrame, split:str) -> np.ndarray:
+    "Which rows have this `split`: (N,) booleans"
+    return np.array(table.split == split, dtype=bool)
+
+# %% ../nbs/33_learner.ipynb #ede206ee
 def query_index(table:pd.DataFrame) -> tuple[np.ndarray, np.ndarray|None]:
     "Masks of the rows to search for and to search in; no second mask where the queries are searched among themselves"
-    query = (table.split == ('query' if (table.split == 'query').any() else 'val')).to_numpy(bool)
-    index = (table.split == 'index').to_numpy(bool)
-    if not index.any(): index = (table.split == 'train').to_numpy(bool) if (table.class_id[query] >= 0).any() else None
+    query, index = split_mask(table, 'query' if (table.split == 'query').any() else 'val'), split_mask(table, 'index')
+    if not index.any(): index = split_mask(table, 'train') if (table.class_id[query] >= 0).any() else None
     return query, index
 
 # %% ../nbs/33_learner.ipynb #fb29c07b
@@ -170,13 +174,13 @@ def held_out_report(
     emb = Embeddings(vectors, table)
     return evaluate(emb[query], emb[index] if index is not None else None, exclude=exclusions(table), metric=metric)
 
-# %% ../nbs/33_learner.ipynb #ffe2b426
+# %% ../nbs/33_learner.ipynb #1119cf02
 def zero_shot_reports(
     features:FeatureSet, # all rows, with `split` and `class_id`
     dim:int=64           # numbers in the pooled and the projected embedding
 ) -> dict[str, Report]:
     "Reports of the features themselves, pooled, and as principal components"
-    x, train = features.x.float(), (features.table.split == 'train').to_numpy(bool)
+    x, train = features.x.float(), split_mask(features.table, 'train')
     out = {f'zero-shot, all {x.shape[1]}': x}
     if dim < x.shape[1]:
         out[f'zero-shot, pooled to {dim}'] = create_neck('pooling', x.shape[1], dim)(x)
@@ -254,15 +258,15 @@ def prepare_data(
     table = hold_out(table, cfg.dataset.valid, cfg.dataset.valid_frac, cfg.seed)
     return TrainingData(table, root, failed, fs and replace(fs, table=table))
 
-# %% ../nbs/33_learner.ipynb #b00c79c7
+# %% ../nbs/33_learner.ipynb #498e62f2
 def data_loaders(cfg:Config, data:TrainingData, preproc) -> DataLoaders:
     "fastai DataLoaders over the training rows; the validation loader holds the rows to search for"
-    train, device = (data.table.split == 'train').to_numpy(bool), default_device(cfg.train.device)
+    train, device = split_mask(data.table, 'train'), default_device(cfg.train.device)
     query, index = query_index(data.table)
-    if data.features is not None:
-        return feature_dls(data.features[train], data.features[query] if query.any() else None, cfg.dataloader.batch_size, device)
+    bs = min(cfg.dataloader.batch_size, max(8, train.sum()//12))  # a small folder gets enough steps
+    if data.features is not None: return feature_dls(data.features[train], data.features[query] if query.any() else None, bs, device)
     rows = lambda mask: data.table[mask].reset_index(drop=True)
-    return image_dls(rows(train), data.root, preproc, valid=rows(query) if query.any() else None, bs=cfg.dataloader.batch_size,
+    return image_dls(rows(train), data.root, preproc, valid=rows(query) if query.any() else None, bs=bs,
                      num_workers=cfg.dataloader.num_workers, seed=cfg.seed, device=device)
 
 # %% ../nbs/33_learner.ipynb #4da4cde2
@@ -333,16 +337,17 @@ def all_reports(learn:Learner) -> dict[str, Report]:
     dim, fs = learn.config.model.embedding_dim, learn.data.features
     return (zero_shot_reports(fs, dim) if fs else {}) | {f'trained, {dim}': learn.report}
 
-# %% ../nbs/33_learner.ipynb #350fc981
+# %% ../nbs/33_learner.ipynb #38e1c256
 def plot_report(
     learn:Learner,        # trained by `train`
-    n_queries:int=6,      # drawn by the run's seed from the held-out rows
+    n_queries:int=6,      # drawn by the run's seed from the held-out rows, as many of each domain
     k:int=5
 ):
     "Figure: held-out queries and their nearest neighbours, hits and misses framed"
     table, emb = learn.data.table, Embeddings(learn.vectors, learn.data.table)
     query, index = query_index(table)
-    rows = np.random.default_rng(learn.config.seed).permutation(np.flatnonzero(query))[:n_queries]
+    drawn = table[query].sample(frac=1, random_state=learn.config.seed).groupby('domain')
+    rows = drawn.head(-(-n_queries//drawn.ngroups)).sort_values('domain', kind='stable').index[:n_queries]
     return plot_retrieval(emb[rows], emb[query if index is None else index], learn.data.root, k=k, exclude=exclusions(table))
 
 # %% ../nbs/33_learner.ipynb #dd9091c8

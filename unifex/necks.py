@@ -93,7 +93,7 @@ class PCA(Neck):
             raise RuntimeError('this pca neck was not fitted: call neck.fit(features) with features of training pictures')
         return (x - self.mean) @ self.components.T
 
-# %% ../nbs/11_necks.ipynb #2c901a3c
+# %% ../nbs/11_necks.ipynb #9ea38c43
 def _covariance(neck: PCA, x: Tensor, chunk: int = 8192) -> tuple[Tensor, Tensor]:
     "Mean (D,) and covariance (D, D) of (N, D) prepared features, float64"
     parts = [slice(i, i + chunk) for i in range(0, len(x), chunk)]
@@ -112,7 +112,8 @@ def fit(self: PCA,
     "Set mean and components from features (the power is taken first); ValueError for too few or non-finite ones"
     x = torch.as_tensor(features)
     if x.ndim != 2 or x.shape[1] != self.in_dim: raise ValueError(f'features must be (N, {self.in_dim}), got {tuple(x.shape)}')
-    if len(x) <= self.out_dim: raise ValueError(f'{self.out_dim} components need at least {self.out_dim + 1} features, got {len(x)}')
+    if len(x) <= self.out_dim:
+        raise ValueError(f'{self.out_dim} components need at least {self.out_dim + 1} features, got {len(x)}')
     mean, cov = _covariance(self, x)
     if not torch.isfinite(cov).all(): raise ValueError('some features are NaN or infinite: leave those pictures out')
     var, vec = torch.linalg.eigh(cov)
