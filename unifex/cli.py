@@ -38,14 +38,16 @@ def split_overrides(args:list[str]) -> dict[str, str]:
         out[key.replace('-', '_')] = value if eq else args.pop(0)
     return out
 
-# %% ../nbs/42_cli.ipynb #50302ce0
+# %% ../nbs/42_cli.ipynb #98bbd509
 def run_command(func, pos:list, options:dict, rest:list[str]) -> int:
     "Call `func`; the exit status is 0, 2 for an error that is told in one line, 130 for Ctrl-C"
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings('ignore', message='.*torch.jit', category=FutureWarning)  # libraries that script at import
             func(*pos, **options, **split_overrides(rest))
-    except (ValueError, OSError, RuntimeError) as e: return print(f'{func.__name__}: {e}', file=sys.stderr) or 2
+    except (ValueError, OSError, RuntimeError) as e:
+        if isinstance(e, RuntimeError) and not type(e).__module__.startswith('unifex'): raise  # not one of ours
+        return print(f'{func.__name__}: {e}', file=sys.stderr) or 2
     except KeyboardInterrupt:
         return print(f'\n{func.__name__}: stopped. Finished features are kept, and the same command goes on from there', file=sys.stderr) or 130
     return 0
@@ -106,7 +108,7 @@ def seed_rows(results, trained:list[str]):
     summary = pd.DataFrame([runs.mean(), (runs - runs.mean()).abs().max()], index=[f'{dim}, mean of {len(runs)} seeds', '    largest distance from it'])
     return pd.concat([results.drop(index=trained), summary])
 
-# %% ../nbs/42_cli.ipynb #c40a32e9
+# %% ../nbs/42_cli.ipynb #b4589625
 def quickstart(
     output_dir:str|Path='results', # the run gets a folder of its own below
     seeds:int=3,                   # trainings, with successive seeds
@@ -115,12 +117,11 @@ def quickstart(
 ):
     "Train on the sample with several seeds; returns (table of results, the first seed's Learner)"
     from unifex.config import load_config, override
-    from unifex.learner import claim_run, config_backbone, prepare_data, save_run, train, zero_shot_reports
+    from unifex.learner import prepare_data, save_run, start_run, train, zero_shot_reports
     if seeds < 1: raise ValueError(f'seeds must be 1 or more, not {seeds}')
     cfg = load_config('quickstart', **overrides)
-    folder = claim_run(Path(output_dir)/cfg.model.name, cfg, overwrite)
-    backbone = config_backbone(cfg)
-    data = prepare_data(cfg, backbone)
+    folder, backbone, table, root = start_run(cfg, None, output_dir, overwrite)
+    data = prepare_data(cfg, backbone, table, root)
     learners = [train(override(cfg, seed=cfg.seed + i), backbone, data) for i in range(seeds)]
     trained = {f'trained, {cfg.model.embedding_dim}, seed {cfg.seed + i}': l.report for i, l in enumerate(learners)}
     results = save_run(learners[0], folder, zero_shot_reports(data.features, cfg.model.embedding_dim) | trained)

@@ -173,7 +173,7 @@ def compute_missing(
     flush()
     return errors
 
-# %% ../nbs/31_features.ipynb #ea9b259f
+# %% ../nbs/31_features.ipynb #8b070413
 def extract_features(
     backbone:nn.Module,                # a `Backbone`; put into eval mode and moved to `device`
     table:pd.DataFrame,                # an annotation table
@@ -199,7 +199,7 @@ def extract_features(
     reasons = {keys[i]: e for i, e in errors.items()}
     errors = {int(i): errors.get(int(i), reasons[keys[i]]) for i in np.flatnonzero(at < 0)}  # copies share their reason
     rows = sorted(errors)
-    if len(rows) == len(table): raise ValueError(f'none of the {len(table)} pictures could be read; {table.image.iloc[0]}: {errors[0]}')
+    if len(rows) == len(table): raise ValueError(f'none of the {len(table)} pictures below {root} could be read (is it the right root?); {table.image.iloc[0]}: {errors[0]}')
     return FeatureSet(x[torch.from_numpy(at[at >= 0])], table[at >= 0].reset_index(drop=True),
                       pd.DataFrame({'image': table.image.iloc[rows].to_numpy(), 'error': [errors[i] for i in rows]}))
 

@@ -7,7 +7,7 @@ __all__ = ['MarginModel', 'optimizer', 'precision_callback', 'unifex_learner', '
            'hold_out', 'split_mask', 'query_index', 'exclusions', 'held_out_report', 'zero_shot_reports',
            'config_backbone', 'config_embedder', 'config_learner', 'fit', 'TrainingData', 'prepare_data',
            'data_loaders', 'train', 'claim_run', 'training_log', 'save_head', 'save_figures', 'all_reports',
-           'plot_report', 'save_run', 'run_name', 'train_unifex', 'Run', 'load_run']
+           'plot_report', 'save_run', 'run_name', 'start_run', 'train_unifex', 'Run', 'load_run']
 
 # %% ../nbs/33_learner.ipynb #6b3a3a5b
 import json
@@ -239,24 +239,25 @@ class TrainingData:
     failed:pd.DataFrame            # columns image, error: pictures left out
     features:FeatureSet|None=None  # of the same rows, where the backbone is frozen
 
-# %% ../nbs/33_learner.ipynb #fd29fc13
+# %% ../nbs/33_learner.ipynb #e891ceee
 def prepare_data(
     cfg:Config,
     backbone:nn.Module,
-    data=None           # see `load_data`
+    table:pd.DataFrame,  # from `load_data`
+    root:str|Path        # what its paths are relative to
 ) -> TrainingData:
-    "Read the table, hold out, and run a frozen backbone over the pictures"
-    table, root = load_data(data, cfg)
-    device, workers = default_device(cfg.train.device), cfg.dataloader.num_workers
+    "Hold out, and run a frozen backbone over the pictures; unreadable ones are printed and left out"
+    table = hold_out(table, cfg.dataset.valid, cfg.dataset.valid_frac, cfg.seed)
+    workers, fs = cfg.dataloader.num_workers, None
     if cfg.model.backbone.freeze:
-        fs = extract_features(backbone, table, root, cfg.train.store or None, num_workers=workers, device=device)
-        table, failed = fs.table, fs.failed
+        fs = extract_features(backbone, table, root, cfg.train.store or None, num_workers=workers, device=cfg.train.device)
+        failed, kept = fs.failed, fs.table
     else:
         failed = check_images(table, root, n_workers=workers)
-        fs, table = None, table[~table.image.isin(failed.image)].reset_index(drop=True)
-    if len(failed): print(f'{len(failed)} of {len(table) + len(failed)} pictures could not be read and are left out:\n{failed.head(10).to_string(index=False)}')
-    table = hold_out(table, cfg.dataset.valid, cfg.dataset.valid_frac, cfg.seed)
-    return TrainingData(table, root, failed, fs and replace(fs, table=table))
+        kept = table[~table.image.isin(failed.image)].reset_index(drop=True)
+    if len(failed): print(f'{len(failed)} of {len(table)} pictures could not be read and are left out:\n{failed.head(10).to_string(index=False)}')
+    kept = add_class_ids(kept)  # a class may have lost all its pictures
+    return TrainingData(kept, Path(root), failed, fs and replace(fs, table=kept))
 
 # %% ../nbs/33_learner.ipynb #498e62f2
 def data_loaders(cfg:Config, data:TrainingData, preproc) -> DataLoaders:
@@ -376,7 +377,20 @@ def run_name(cfg:Config, overrides:dict) -> str:
     named = 'model__name' in overrides or not cfg.dataset.data
     return cfg.model.name if named else f'{cfg.model.name}-{Path(cfg.dataset.data).stem}'
 
-# %% ../nbs/33_learner.ipynb #1d151f0d
+# %% ../nbs/33_learner.ipynb #f27cc3f0
+def start_run(
+    cfg:Config,
+    data,                # see `load_data`
+    output_dir:str|Path, # the run's folder is made below
+    overwrite:bool=False # write over another run of that name
+) -> tuple[Path, nn.Module, pd.DataFrame, Path]:
+    "The run's folder, backbone, table and root; what is wrong with device, data or weights is said before anything is made"
+    precision_callback(cfg.train.precision, default_device(cfg.train.device))
+    table, root = load_data(data, cfg)
+    backbone = config_backbone(cfg)
+    return claim_run(Path(output_dir)/cfg.model.name, cfg, overwrite), backbone, table, root
+
+# %% ../nbs/33_learner.ipynb #987ed4ee
 def train_unifex(
     config='quickstart',         # a preset's name, a YAML file, or a `Config`
     data=None,                   # a folder of folders, a CSV or Parquet table, a DataFrame; None: the configuration's data sets
@@ -389,10 +403,8 @@ def train_unifex(
     cfg = load_config(config, **overrides)
     if isinstance(data, (str, Path)): cfg, data = override(cfg, data=str(data)), None
     cfg = override(cfg, model__name=run_name(cfg, overrides))
-    load_data(data, cfg)  # what is wrong with the data is said before a folder is made
-    folder = claim_run(Path(output_dir)/cfg.model.name, cfg, overwrite)
-    backbone = config_backbone(cfg)
-    learn = train(cfg, backbone, prepare_data(cfg, backbone, data), bar)
+    folder, backbone, table, root = start_run(cfg, data, output_dir, overwrite)
+    learn = train(cfg, backbone, prepare_data(cfg, backbone, table, root), bar)
     learn.folder, learn.results = folder, save_run(learn, folder)
     return learn
 

@@ -56,7 +56,7 @@ def _fill(rows, idxs, x, errors, share):
         if isinstance(o, ImageError): errors[j] = o
         else: x[j] = o
 
-# %% ../nbs/05_loaders.ipynb #8affb429
+# %% ../nbs/05_loaders.ipynb #c94ccad4
 def read_batches(
     rows:ImageRows, # what to read
     batches, # iterable of lists of row numbers
@@ -67,7 +67,7 @@ def read_batches(
     n, ahead, size = max(1, num_workers), ahead if num_workers else 0, rows.preproc.size
     pool, queue = _decode_threads(n), deque()
     def start(idxs):
-        x, errors = torch.empty(len(idxs), 3, size, size, dtype=torch.uint8), {}
+        with torch.inference_mode(False): x, errors = torch.empty(len(idxs), 3, size, size, dtype=torch.uint8), {} # filled by threads that know nothing of the caller's mode
         queue.append((idxs, x, errors, [pool.submit(_fill, rows, idxs, x, errors, range(k, len(idxs), n)) for k in range(n)]))
     def finish():
         idxs, x, errors, jobs = queue.popleft()
