@@ -43,7 +43,7 @@ class Run:
         "Output of a bash command with `venv` active, without stdin; raises Failed with the end of the log."
         full = {k: v for k, v in os.environ.items() if k not in ('PYTHONPATH', 'PYTHONHOME', 'VIRTUAL_ENV', 'IN_TEST', 'MPLBACKEND')}
         full |= {'CI': 'true', 'PYTHONUNBUFFERED': '1', 'PIP_DISABLE_PIP_VERSION_CHECK': '1', 'PIP_NO_INPUT': '1', 'PIP_PROGRESS_BAR': 'off',
-                 'HF_HUB_OFFLINE': '1', **env}                       # offline: what an unflagged cell does must not depend on a network
+                 'HF_HUB_OFFLINE': '1', 'OMP_WAIT_POLICY': 'PASSIVE', **env}    # no test depends on a network; waiting threads do not take cores
         if venv: full |= {'VIRTUAL_ENV': str(venv), 'PATH': f"{Path(venv)/'bin'}{os.pathsep}{full['PATH']}"}
         self.n_log += 1
         log = self.logs/f'{self.n_log:02d}.log'

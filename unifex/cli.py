@@ -6,8 +6,8 @@
 __all__ = ['quickstart_command', 'train_command', 'search_command', 'add_parameter', 'split_overrides', 'run_command', 'command',
            'print_table', 'print_run', 'unifex_train', 'seed_rows', 'quickstart', 'unifex_quickstart', 'unifex_search']
 
-# %% ../nbs/42_cli.ipynb #4a8f2b6e
-import argparse, inspect, sys, warnings
+# %% ../nbs/42_cli.ipynb #259ffd39
+import argparse, inspect, os, sys, warnings
 from functools import wraps
 from pathlib import Path
 
@@ -38,9 +38,10 @@ def split_overrides(args:list[str]) -> dict[str, str]:
         out[key.replace('-', '_')] = value if eq else args.pop(0)
     return out
 
-# %% ../nbs/42_cli.ipynb #98bbd509
+# %% ../nbs/42_cli.ipynb #cc6cfcee
 def run_command(func, pos:list, options:dict, rest:list[str]) -> int:
     "Call `func`; the exit status is 0, 2 for an error that is told in one line, 130 for Ctrl-C"
+    os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')  # before torch loads: waiting threads sleep, and do not take the cores of a busy machine
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings('ignore', message='.*torch.jit', category=FutureWarning)  # libraries that script at import
