@@ -7,13 +7,11 @@ __all__ = ['IMAGE_EXTENSIONS', 'MAX_PIXELS', 'ImageError', 'read_bytes', 'decode
            'check_images']
 
 # %% ../nbs/00_images.ipynb #37e248b5
-import io, os
-from concurrent.futures import ThreadPoolExecutor
+import hashlib, io, os
 from pathlib import Path, PurePosixPath, PureWindowsPath
 import numpy as np, pandas as pd, simplejpeg, torch
-from fastprogress.fastprogress import progress_bar
 from PIL import Image, ImageOps
-from .core import atomic_path
+from .core import atomic_path, map_threads
 
 # %% ../nbs/00_images.ipynb #f16b203f
 IMAGE_EXTENSIONS = ('.jpg', '.jpeg', '.png', '.webp', '.gif', '.bmp', '.tif', '.tiff', '.jp2', '.ppm', '.pgm', '.avif')
@@ -142,19 +140,40 @@ def save_image(
     with atomic_path(path) as tmp: im.save(tmp, quality=quality)
     return Path(path)
 
+# %% ../nbs/00_images.ipynb #5dc7220f
+def _same_file(table, hashes):
+    "Problem and reason for each row of `hashes` whose bytes an earlier row has too"
+    first = pd.Series(hashes.index, hashes.index).groupby(hashes).transform('first')
+    copy = table.loc[hashes.index[first != hashes.index]]
+    of = table.loc[first[copy.index]].set_axis(copy.index)
+    differs = lambda *cols: sum((copy[c].astype(str) != of[c].astype(str) for c in cols if c in table), pd.Series(False, copy.index)) > 0
+    leak, conflict = differs('split'), differs('dataset', 'label')
+    said = 'same file as ' + of.image
+    for c, odd in (('split', leak), ('label', conflict)):
+        if c in table: said = said.where(~odd, said + f', {c} ' + of[c].astype(str))
+    return pd.DataFrame({'problem': np.select([leak, conflict], ['leak', 'conflict'], 'duplicate'), 'error': said}, index=copy.index)
+
 # %% ../nbs/00_images.ipynb #c0a0a996
 def check_images(
-    table:pd.DataFrame, # rows with a column `image`
+    table:pd.DataFrame, # rows with a column `image`; `split`, `dataset` and `label` tell leaks and conflicts from plain copies
     root=None, # folder the paths are relative to
     n_workers:int=4, # threads
     max_pixels:int=MAX_PIXELS, # larger pictures count as unreadable
+    min_side:int=32, # pictures with a shorter side, in pixels, are tiny
     progress:bool=True, # show a progress bar
-)->pd.DataFrame: # the rows that cannot be read: columns `image`, `error`, with the row labels of `table`
-    "Decode every picture of `table` and list those that fail"
-    def why(p):
-        try: decode_image(safe_join(root, p), max_pixels)
-        except ImageError as e: return str(e)
-    with ThreadPoolExecutor(max(1, n_workers)) as ex:
-        errors = list(progress_bar(ex.map(why, table['image']), total=len(table), display=progress, leave=False))
-    res = table[['image']].assign(error=errors)
-    return res[res.error.notna()]
+)->pd.DataFrame: # columns `image`, `problem`, `error`, a row for each picture in trouble, with the row labels of `table`
+    "Decode every picture and list what is missing, unreadable, tiny, a duplicate, a leak (a copy in another split) or a conflict (in another class)"
+    def look(p): # (hash of the bytes, problem, reason)
+        path = safe_join(root, p)
+        try:
+            data = read_bytes(path)[1]
+            h, w = decode_image(data, max_pixels).shape[:2]
+        except ImageError as e: return None, 'unreadable' if path.is_file() else 'missing', str(e).split(': ', 1)[1]
+        tiny = ('tiny', f'{w} x {h} pixels') if min(h, w) < min_side else (None, None)
+        return hashlib.blake2b(data, digest_size=16).digest(), *tiny
+    rows = table.reset_index(drop=True)
+    seen = pd.DataFrame(map_threads(look, rows.image, n_workers, 'checking', progress), columns=['hash', 'problem', 'error'])
+    copies = _same_file(rows, seen.hash.dropna())
+    res = pd.concat([rows[['image']], seen[['problem', 'error']].astype(object)], axis=1)
+    res.loc[copies.index, ['problem', 'error']] = copies
+    return res.set_axis(table.index)[res.problem.notna().to_numpy()]

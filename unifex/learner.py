@@ -254,6 +254,7 @@ def prepare_data(
         failed, kept = fs.failed, fs.table
     else:
         failed = check_images(table, root, n_workers=workers)
+        failed = failed.loc[failed.problem.isin(['missing', 'unreadable']), ['image', 'error']]
         kept = table[~table.image.isin(failed.image)].reset_index(drop=True)
     if len(failed): print(f'{len(failed)} of {len(table)} pictures could not be read and are left out:\n{failed.head(10).to_string(index=False)}')
     kept = add_class_ids(kept)  # a class may have lost all its pictures
