@@ -8,6 +8,7 @@ __all__ = ['COLUMNS', 'CLASS', 'SPLITS', 'AnnotationError', 'check_table', 'make
            'split_by_class', 'split_images', 'split_query_index']
 
 # %% ../nbs/01_annotations.ipynb #e4a20037
+from contextlib import contextmanager
 from pathlib import Path
 import numpy as np, pandas as pd
 from pandas.util import hash_array
@@ -90,10 +91,18 @@ def _as_text(df):
     return df
 
 # %% ../nbs/01_annotations.ipynb #0084d78c
+@contextmanager
+def _parquet(path):
+    "Say what to install, or which file is broken"
+    try: yield
+    except ImportError: raise AnnotationError(f'{path}: Parquet needs pyarrow (pip install pyarrow); or use .csv') from None
+    except (OSError, ValueError) as e: raise AnnotationError(f'{path}: {e}') from None
+
 def _read_columns(path):
     path = Path(path)
     if not path.is_file(): raise AnnotationError(f'{path}: no such file')
-    if path.suffix.lower() in ('.parquet', '.pq'): return pd.read_parquet(path)
+    if path.suffix.lower() in ('.parquet', '.pq'):
+        with _parquet(path): return pd.read_parquet(path)
     if path.suffix.lower() not in ('.csv', '.tsv', '.txt'):
         raise AnnotationError(f'{path}: unknown kind of table; use .csv, .tsv or .parquet')
     sep = ',' if path.suffix.lower() == '.csv' else '\t'
@@ -132,7 +141,8 @@ def write_table(
         raise AnnotationError(f'{path}: unknown kind of table; use .csv or .parquet')
     with atomic_path(path) as tmp:
         if path.suffix.lower() == '.csv': table.to_csv(tmp, index=False)
-        else: table.to_parquet(tmp, index=False)
+        else:
+            with _parquet(path): table.to_parquet(tmp, index=False)
     return path
 
 # %% ../nbs/01_annotations.ipynb #dd89c0af
@@ -152,12 +162,10 @@ def summarise(
 )->pd.DataFrame: # a row a group, and one for `all`
     "Images, classes, and images a class: fewest, median, most, and how many classes have a single one"
     by = list(by)
-    g = table.groupby(list(dict.fromkeys(by + CLASS)), observed=True, sort=False).size().rename('n').reset_index()
-    stat = dict(images=('n', 'sum'), classes=('n', 'size'), fewest=('n', 'min'), median=('n', 'median'), most=('n', 'max'),
-                single=('n', lambda n: (n == 1).sum()))
-    res = g.groupby(by, sort=False).agg(**stat)
-    g = table.groupby(CLASS, observed=True).size().rename('n').reset_index()
-    total = g.assign(**{by[0]: 'all', **{b: '' for b in by[1:]}}).groupby(by).agg(**stat)
+    stat = dict(images=('n', 'sum'), classes=('n', 'size'), fewest=('n', 'min'), median=('n', 'median'), most=('n', 'max'), single=('one', 'sum'))
+    count = lambda cols: table.groupby(cols, observed=True, sort=False).size().rename('n').reset_index().assign(one=lambda d: d.n == 1)
+    res = count(list(dict.fromkeys(by + CLASS))).groupby(by, sort=False).agg(**stat)
+    total = count(CLASS).assign(**{by[0]: 'all', **{b: '' for b in by[1:]}}).groupby(by).agg(**stat)
     return pd.concat([res, total])
 
 def single_image_classes(
@@ -183,14 +191,16 @@ def add_class_ids(
     train=None, # (N,) booleans: rows to train on; default: split 'train', or all rows where there is no split
     datasets=None, # order of the data sets; default: as they first appear in the table
 )->pd.DataFrame: # a copy with `class_id`, int64
-    "Number the classes of the training rows 0..C-1 by data set and sorted label; rows of other classes get -1"
+    "Number the classes of the training rows 0..C-1, by data set and then by label; rows of other classes get -1"
     mask = _train_mask(table, train)
     if not mask.any(): raise AnnotationError("no row to train on: no row has split 'train'")
     order = list(datasets if datasets is not None else table.dataset.unique())
     if missing := set(table.dataset.unique()) - set(order):
         raise AnnotationError(f'data set {_show(sorted(missing))} is not in datasets={order}')
     classes = table.loc[mask, CLASS].drop_duplicates()
-    classes = classes.assign(_o=classes.dataset.map({d: i for i, d in enumerate(order)})).sort_values(['_o', 'label'])
+    numbers = classes.label.str.fullmatch(r'0|[1-9]\d{0,14}').groupby(classes.dataset).transform('all')
+    value = pd.to_numeric(classes.label.where(numbers, '0'))
+    classes = classes.assign(_o=classes.dataset.map({d: i for i, d in enumerate(order)}), _n=value).sort_values(['_o', '_n', 'label'])
     ids = pd.Series(np.arange(len(classes)), index=pd.MultiIndex.from_frame(classes[CLASS]))
     return table.assign(class_id=ids.reindex(pd.MultiIndex.from_frame(table[CLASS])).fillna(-1).to_numpy(np.int64))
 
@@ -204,31 +214,53 @@ def class_counts(
     return np.bincount(ids[_train_mask(table, train) & (ids >= 0)], minlength=ids.max(initial=-1) + 1).astype(np.int64)
 
 # %% ../nbs/01_annotations.ipynb #0cfbb386
-def _uniform(df, columns, seed):
+def _uniform(df, columns, seed, chunk=200_000):
     "A number in [0, 1) for each row, from the text of `columns` and `seed` alone"
-    text = df[columns[0]].astype(str)
-    for c in columns[1:]: text = text + '\x1f' + df[c].astype(str)
-    h = hash_array(text.to_numpy(object), hash_key=f'{seed % 10**16:016d}', categorize=True)
-    return pd.Series((h >> np.uint64(11)).astype(np.float64)/2**53, index=df.index)
+    key, out = f'{seed % 10**16:016d}', np.empty(len(df))
+    for i in range(0, len(df), chunk): # in parts: Python's strings are large
+        part = df.iloc[i:i + chunk]
+        text = part[columns[0]].astype(str)
+        for c in columns[1:]: text = text + '\x1f' + part[c].astype(str)
+        out[i:i + chunk] = (hash_array(text.to_numpy(object), hash_key=key, categorize=False) >> np.uint64(11))/2**53
+    return pd.Series(out, index=df.index)
+
+# %% ../nbs/01_annotations.ipynb #2961c7f1
+def _groups(table, columns):
+    "(N,) numbers of the groups that the rows belong to"
+    return table.groupby(columns, observed=True, sort=False).ngroup().to_numpy() if columns else np.zeros(len(table), int)
+
+def _lowest(table, columns, groups, n, seed):
+    "Mask of the `n` rows of each group with the lowest numbers; drawn only where a group has more"
+    size = np.bincount(groups)[groups]
+    keep, over = size <= n, np.flatnonzero(size > n)
+    over = over[np.lexsort((_uniform(table.iloc[over], columns, seed), groups[over]))]
+    g = groups[over]
+    rank = np.arange(len(g)) - np.searchsorted(g, g)
+    keep[over[rank < n]] = True
+    return keep
 
 # %% ../nbs/01_annotations.ipynb #3eaae29f
 def sample_table(
     table:pd.DataFrame, # annotation table
     min_images:int=None, # drop classes with fewer pictures
     max_images:int=None, # keep at most so many pictures a class
-    n_classes:int=None, # keep at most so many classes of each data set
-    n_images:int=None, # keep at most so many rows of each data set
+    n_classes:int=None, # keep at most so many classes, of each data set
+    n_images:int=None, # keep at most so many rows, of each data set
     seed:int=42,
+    per:str='dataset', # what `n_classes` and `n_images` are for: each 'dataset', each 'domain', or 'all' together
 )->pd.DataFrame: # the rows kept, in their order
     "A part of `table`: `min_images`, then `n_classes`, `max_images`, `n_images`; None or 0 sets no limit"
-    rank = lambda t, cols, by: _uniform(t, cols, seed).groupby([t[c] for c in by], observed=True).rank(method='first')
-    if min_images: table = table[table.groupby(CLASS, observed=True).image.transform('size') >= min_images]
-    if n_classes:
-        cls = table[CLASS].drop_duplicates()
-        keep = pd.MultiIndex.from_frame(cls[rank(cls, CLASS, ['dataset']) <= n_classes])
-        table = table[pd.MultiIndex.from_frame(table[CLASS]).isin(keep)]
-    if max_images: table = table[rank(table, ['dataset', 'image'], CLASS) <= max_images]
-    if n_images: table = table[rank(table, ['dataset', 'image'], ['dataset']) <= n_images]
+    if per not in ('dataset', 'domain', 'all'): raise AnnotationError(f"per must be 'dataset', 'domain' or 'all', not {per!r}")
+    unit = [] if per == 'all' else [per]
+    if min_images:
+        classes = _groups(table, CLASS)
+        table = table[(np.bincount(classes)[classes] >= min_images)] if len(table) else table
+    if n_classes and len(table):
+        first = ~table.duplicated(CLASS).to_numpy()
+        kept = table[first][_lowest(table[first], CLASS, _groups(table[first], unit), n_classes, seed)]
+        table = table[pd.MultiIndex.from_frame(table[CLASS]).isin(pd.MultiIndex.from_frame(kept[CLASS]))]
+    if max_images and len(table): table = table[_lowest(table, ['dataset', 'image'], _groups(table, CLASS), max_images, seed)]
+    if n_images and len(table): table = table[_lowest(table, ['dataset', 'image'], _groups(table, unit), n_images, seed)]
     return table
 
 # %% ../nbs/01_annotations.ipynb #aba0c646
