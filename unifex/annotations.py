@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['COLUMNS', 'CLASS', 'SPLITS', 'AnnotationError', 'check_table', 'make_table', 'read_columns', 'read_table',
            'write_table', 'image_paths', 'summarise', 'single_image_classes', 'add_class_ids', 'class_counts',
-           'sample_table', 'split_by_class', 'split_images', 'split_query_index']
+           'draw_rows', 'sample_table', 'split_by_class', 'split_images', 'split_query_index']
 
 # %% ../nbs/01_annotations.ipynb #e4a20037
 from contextlib import contextmanager
@@ -235,18 +235,21 @@ def _uniform(df, columns, seed, chunk=200_000):
     return pd.Series(out, index=df.index)
 
 # %% ../nbs/01_annotations.ipynb #2961c7f1
-def _groups(table, columns):
-    "(N,) numbers of the groups that the rows belong to"
-    return table.groupby(columns, observed=True, sort=False).ngroup().to_numpy() if columns else np.zeros(len(table), int)
-
-def _lowest(table, columns, groups, n, seed):
-    "Mask of the `n` rows of each group with the lowest numbers; drawn only where a group has more"
-    size = np.bincount(groups)[groups]
+def draw_rows(
+    table:pd.DataFrame, # annotation table
+    by:list, # columns whose values make a group; []: all rows are one
+    n, # rows to draw from each group: a number, or (N,) numbers, the same within a group
+    columns=('dataset', 'image'), # what the draw depends on, besides the seed
+    seed:int=42,
+)->np.ndarray: # (N,) booleans: all rows of the groups that have no more than `n`, and `n` of the others
+    "Draw rows from each group, whatever the order of the table"
+    if not len(table): return np.zeros(0, bool)
+    group = table.groupby(list(by), observed=True, sort=False).ngroup().to_numpy() if by else np.zeros(len(table), int)
+    n, size = np.broadcast_to(n, len(table)), np.bincount(group)[group]
     keep, over = size <= n, np.flatnonzero(size > n)
-    over = over[np.lexsort((_uniform(table.iloc[over], columns, seed), groups[over]))]
-    g = groups[over]
-    rank = np.arange(len(g)) - np.searchsorted(g, g)
-    keep[over[rank < n]] = True
+    over = over[np.lexsort((_uniform(table.iloc[over], list(columns), seed), group[over]))] # hashing is what takes time
+    rank = np.arange(len(over)) - np.searchsorted(group[over], group[over])
+    keep[over[rank < n[over]]] = True
     return keep
 
 # %% ../nbs/01_annotations.ipynb #3eaae29f
@@ -262,15 +265,13 @@ def sample_table(
     "A part of `table`: `min_images`, then `n_classes`, `max_images`, `n_images`; None or 0 sets no limit"
     if per not in ('dataset', 'domain', 'all'): raise AnnotationError(f"per must be 'dataset', 'domain' or 'all', not {per!r}")
     unit = [] if per == 'all' else [per]
-    if min_images:
-        classes = _groups(table, CLASS)
-        table = table[(np.bincount(classes)[classes] >= min_images)] if len(table) else table
-    if n_classes and len(table):
-        first = ~table.duplicated(CLASS).to_numpy()
-        kept = table[first][_lowest(table[first], CLASS, _groups(table[first], unit), n_classes, seed)]
+    if min_images: table = table[table.groupby(CLASS, observed=True).image.transform('size') >= min_images]
+    if n_classes:
+        classes = table[CLASS + [c for c in unit if c not in CLASS]].drop_duplicates(CLASS)
+        kept = classes[draw_rows(classes, unit, n_classes, CLASS, seed)]
         table = table[pd.MultiIndex.from_frame(table[CLASS]).isin(pd.MultiIndex.from_frame(kept[CLASS]))]
-    if max_images and len(table): table = table[_lowest(table, ['dataset', 'image'], _groups(table, CLASS), max_images, seed)]
-    if n_images and len(table): table = table[_lowest(table, ['dataset', 'image'], _groups(table, unit), n_images, seed)]
+    if max_images: table = table[draw_rows(table, CLASS, max_images, seed=seed)]
+    if n_images: table = table[draw_rows(table, unit, n_images, seed=seed)]
     return table
 
 # %% ../nbs/01_annotations.ipynb #aba0c646

@@ -187,31 +187,44 @@ class TableReader:
         there = lambda t: (Path(folder)/t.split('{')[0].rpartition('/')[0]).is_dir()
         return pd.DataFrame({'image': fill_template(next(filter(there, paths), paths[0]), df), 'label': fill_template(self.label, df)})
 
-# %% ../nbs/02_datasets.ipynb #3c647ad9
+# %% ../nbs/02_datasets.ipynb #2550a873
 GOODS, CLOTHES, FOOD, ART, CARS = 'packaged goods', 'apparel & accessories', 'food & dishes', 'artwork', 'cars'
 _MIN, _CAP = {'min_images': 3}, {'min_images': 3, 'max_images': 100}
 _PREPARED = 'make it with unifex_datasets ROOT --prepare '
 _SEED_DATA = 'its csv comes with UniFEx, https://github.com/morrisfl/UniFEx/tree/main/data'
 
 for _c in (
-    DatasetCard('m4d_35k', 'multi-domain', TableReader('m4d-35k_train.csv', '{img_path}', '{label}'), folder='.', aliases=('m4d-35k', 'm4d35k')),
-    DatasetCard('products_10k', GOODS, TableReader('train.csv', 'train/{name}', '{class}'), folder='products-10k', defaults=_MIN),
+    DatasetCard('m4d_35k', 'multi-domain', TableReader('m4d-35k_train.csv', '{img_path}', '{label}'), folder='.', aliases=('m4d-35k', 'm4d35k'),
+                size='328.4k images, 34.8k classes', licence='those of its four sets', url='https://github.com/morrisfl/UniFEx'),
+    DatasetCard('products_10k', GOODS, TableReader('train.csv', 'train/{name}', '{class}'), folder='products-10k', defaults=_MIN,
+                size='about 142k images, 9.7k classes', licence='see source', url='https://products-10k.github.io'),
     DatasetCard('gldv2', 'landmarks', TableReader('train.csv', 'train/{id[0]}/{id[1]}/{id[2]}/{id}.jpg', '{landmark_id}'),
-                folder='google_landmark_recognition_2021', defaults=_CAP),
-    DatasetCard('shopee', GOODS, TableReader('train.csv', 'train_images/{image}', '{label_group}'), defaults=_MIN),
-    DatasetCard('hm', CLOTHES, TableReader('articles.csv', 'images/{article_id[:3]}/{article_id}.jpg', '{product_code}'), folder='hm_personalized_fashion', defaults=_MIN),
-    DatasetCard('rp2k', GOODS, TableReader('train.csv', 'train/{img_path}', '{img_id}'), defaults=_CAP),
-    DatasetCard('sop', GOODS, TableReader('Ebay_train.txt', '{path}', '{class_id}', sep=' '), folder='stanford_online_products', aliases=('spo',), defaults=_MIN),
-    DatasetCard('fashion200k', CLOTHES, TableReader('fashion200k_train.csv|train.csv', '{img_path}', '{img_id}'), defaults=_MIN, hint=_SEED_DATA),
-    DatasetCard('food_rec22', FOOD, TableReader('train.csv', '{img_path}', '{label}'), folder='fr22_train_v2', hint=_PREPARED + 'food_rec22'),
-    DatasetCard('stanford_cars', CARS, TableReader('sc_train.csv', 'cars_train/cars_train/{image}|cars_train/{image}', '{Label}'), defaults=_MIN),
+                folder='google_landmark_recognition_2021', defaults=_CAP,
+                size='1,580,470 images, 81,313 classes', licence='annotations CC BY 4.0, images CC BY', url='https://www.kaggle.com/c/landmark-recognition-2021/data'),
+    DatasetCard('shopee', GOODS, TableReader('train.csv', 'train_images/{image}', '{label_group}'), defaults=_MIN,
+                size='34,250 offers, about 32.4k images', licence='Kaggle competition rules', url='https://www.kaggle.com/competitions/shopee-product-matching/data'),
+    DatasetCard('hm', CLOTHES, TableReader('articles.csv', 'images/{article_id[:3]}/{article_id}.jpg', '{product_code}'), folder='hm_personalized_fashion', defaults=_MIN,
+                size='105,542 articles, 47,224 products; some without picture', licence='Kaggle competition rules', url='https://www.kaggle.com/competitions/h-and-m-personalized-fashion-recommendations/data'),
+    DatasetCard('rp2k', GOODS, TableReader('train.csv', 'train/{img_path}', '{img_id}'), defaults=_CAP,
+                size='2,000 products', licence='see source', url='https://www.pinlandata.com/rp2k_dataset/'),
+    DatasetCard('sop', GOODS, TableReader('Ebay_train.txt', '{path}', '{class_id}', sep=' '), folder='stanford_online_products', aliases=('spo',), defaults=_MIN,
+                size='59,551 images, 11,318 classes', licence='see source', url='https://cvgl.stanford.edu/projects/lifted_struct/'),
+    DatasetCard('fashion200k', CLOTHES, TableReader('fashion200k_train.csv|train.csv', '{img_path}', '{img_id}'), defaults=_MIN, hint=_SEED_DATA,
+                licence='see source', url='https://github.com/xthan/fashion-200k'),
+    DatasetCard('food_rec22', FOOD, TableReader('train.csv', '{img_path}', '{label}'), folder='fr22_train_v2', hint=_PREPARED + 'food_rec22',
+                licence='see source', url='https://www.aicrowd.com/challenges/food-recognition-benchmark-2022#datasets'),
+    DatasetCard('stanford_cars', CARS, TableReader('sc_train.csv', 'cars_train/cars_train/{image}|cars_train/{image}', '{Label}'), defaults=_MIN,
+                size='8,144 images, 196 classes', licence='see source', url='https://www.kaggle.com/datasets/jessicali9530/stanford-cars-dataset'),
     DatasetCard('deep_fashion2', CLOTHES, TableReader('train.csv', '{img_path}', '{label}'), folder='deep_fashion2|deepfashion2', aliases=('deepfashion2',), defaults=_MIN,
-                hint=_PREPARED + 'deep_fashion2'),
-    DatasetCard('furniture180', 'furniture', TableReader('furniture180_train.csv', '{img_path}', '{label}'), folder='furniture_180', hint=_SEED_DATA),
-    DatasetCard('storefronts146', 'storefronts', TableReader('storefronts146_train.csv', '{img_path}', '{label}'), folder='storefronts_146', defaults=_MIN, hint=_SEED_DATA),
+                hint=_PREPARED + 'deep_fashion2',
+                size='390,884 images in all, part of them public', licence='non-commercial research, on request', url='https://github.com/switchablenorms/DeepFashion2'),
+    DatasetCard('furniture180', 'furniture', TableReader('furniture180_train.csv', '{img_path}', '{label}'), folder='furniture_180', hint=_SEED_DATA,
+                size='about 3k images, 180 classes', licence='see source', url='https://www.kaggle.com/datasets/andreybeyn/qudata-gembed-furniture-180'),
+    DatasetCard('storefronts146', 'storefronts', TableReader('storefronts146_train.csv', '{img_path}', '{label}'), folder='storefronts_146', defaults=_MIN, hint=_SEED_DATA,
+                size='about 4.6k images, 144 classes', licence='see source', url='https://www.kaggle.com/datasets/kerrit/storefront-146'),
 ): register_dataset(_c)
 
-# %% ../nbs/02_datasets.ipynb #01f4d75b
+# %% ../nbs/02_datasets.ipynb #4a27ae66
 @contextmanager
 def _shape(path, shape):
     "Say what a JSON file should look like where it does not"
@@ -239,13 +252,17 @@ def _read_food101(folder):
         rows = _explode(classes.items())
         return pd.DataFrame({'image': 'images/' + rows.to_numpy() + '.jpg', 'label': rows.index})
 
-register_dataset(DatasetCard('deep_fashion', CLOTHES, _read_deep_fashion, ('deepfashion_train.json',), 'deepfashion', defaults=_MIN, pictures='{path}'))
-register_dataset(DatasetCard('met_art', ART, _read_met, ('ground_truth/MET_database.json',), 'met_dataset', defaults=_MIN, pictures='MET/{path}'))
-register_dataset(DatasetCard('food101', FOOD, _read_food101, ('meta/test.json',), 'food-101', pictures='images/{class}/{id}.jpg'));
+register_dataset(DatasetCard('deep_fashion', CLOTHES, _read_deep_fashion, ('deepfashion_train.json',), 'deepfashion', defaults=_MIN, pictures='{path}',
+                size='100.4k images, 14.3k classes of at least 3', licence='non-commercial research', url='https://www.kaggle.com/datasets/sangamman/deepfashion-consumer-to-shop-training'))
+register_dataset(DatasetCard('met_art', ART, _read_met, ('ground_truth/MET_database.json',), 'met_dataset', defaults=_MIN, pictures='MET/{path}',
+                size='397,121 images, 224,408 classes', licence='see source', url='http://cmp.felk.cvut.cz/met/'))
+register_dataset(DatasetCard('food101', FOOD, _read_food101, ('meta/test.json',), 'food-101', pictures='images/{class}/{id}.jpg',
+                size='25,250 test images, 101 classes', licence='see source', url='https://data.vision.ee.ethz.ch/cvl/datasets_extra/food-101/'));
 
-# %% ../nbs/02_datasets.ipynb #151f9f32
+# %% ../nbs/02_datasets.ipynb #e91e0b6e
 register_dataset(DatasetCard('stanford_cars_refined', CARS, TableReader('sc_train_color.csv', 'cars_train/cars_train/{image}|cars_train/{image}', '{Label}_{color}'),
-    folder='stanford_cars', defaults=_MIN, hint='it is sc_train.csv with a column `color`'));
+    folder='stanford_cars', defaults=_MIN, size='7.3k images, 1.0k classes of at least 3', licence='see source', url='https://www.kaggle.com/datasets/jessicali9530/stanford-cars-dataset',
+    hint='it is sc_train.csv with a column `color`'));
 
 # %% ../nbs/02_datasets.ipynb #7b9d0d5a
 _SPLIT_FOLDERS = {'train': 'train', 'val': 'val', 'valid': 'val', 'validation': 'val',
@@ -317,8 +334,9 @@ register_dataset(DatasetCard('grocery_store', 'groceries', _read_grocery, ('trai
     aliases=('grocery',), licence='MIT', url='https://github.com/marcusklasson/GroceryStoreDataset',
     pictures='{image}', size='5,421 images, 81 classes', description='81 kinds of groceries photographed in shops'));
 
-# %% ../nbs/02_datasets.ipynb #5789db33
-_UNED = dict(cars=CARS, sop=GOODS, inshop=CLOTHES, inat='nature', met=ART, gldv2='landmarks', food2k=FOOD, rp2k=GOODS)
+# %% ../nbs/02_datasets.ipynb #cb23c06a
+_UNED = dict(cars=(CARS, 6_346, 8_131), sop=(GOODS, 48_942, 60_502), inshop=(CLOTHES, 20_897, 14_218), inat=('nature', 273_929, 136_093), met=(ART, 397_121, 1_003),
+             gldv2=('landmarks', 1_422_914, 1_129), food2k=(FOOD, 472_349, 9_979), rp2k=(GOODS, 188_724, 10_931))
 
 def _read_uned(name, folder):
     parts = []
@@ -330,8 +348,9 @@ def _read_uned(name, folder):
     df = pd.concat(parts, ignore_index=True)
     return df[(df.split != 'index') | ~df.image.isin(df.image[df.split == 'train'])]
 
-for _n, _d in _UNED.items():
-    register_dataset(DatasetCard(f'uned_{_n}', _d, partial(_read_uned, _n), (f'info_files/{_n}/test.json',), 'uned|.', pictures='images/{path}'))
+for _n, (_d, *_k) in _UNED.items():
+    register_dataset(DatasetCard(f'uned_{_n}', _d, partial(_read_uned, _n), (f'info_files/{_n}/test.json',), 'uned|.', pictures='images/{path}',
+        size=f'{_k[0]:,} training and {_k[1]:,} test images', licence='see its source', url='https://cmp.felk.cvut.cz/univ_emb/'))
 
 # %% ../nbs/02_datasets.ipynb #2debbb45
 def query_index_table(
