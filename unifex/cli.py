@@ -168,7 +168,7 @@ def unifex_search(
     if save:
         with atomic_path(save) as tmp: plot_neighbours(picture, found, opened.root).savefig(tmp, dpi=110, bbox_inches='tight')
 
-# %% ../nbs/42_cli.ipynb #0775edaa
+# %% ../nbs/42_cli.ipynb #cd8fc8aa
 def print_dataset(key:str):
     "All that the card of a data set says"
     from unifex.datasets import dataset_cards, expected_tree, get_card
@@ -202,7 +202,9 @@ def unifex_datasets(
         failed = PREPARE[prepare](root, workers or None)
         print(f'{len(failed)} crops failed' + (', see failed_crops.csv' if len(failed) else ''))
     if root: return print_status(root, look)
-    print(dataset_cards()[['domain', 'size', 'licence', 'url']].to_string())
+    rows = dataset_cards().reset_index()[['key', 'domain', 'size', 'licence', 'url']]
+    width = rows.map(len).max()
+    for r in [rows.columns, *rows.to_numpy()]: print('  '.join(v.ljust(w) for v, w in zip(r, width)).rstrip())
     print('\nunifex_datasets --key KEY tells more of one, unifex_datasets ROOT what lies under a data root')
 
 # %% ../nbs/42_cli.ipynb #7f5e43c2
