@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['embed_loader', 'RetrievalMetric', 'TrainOnly', 'EpochBar', 'warmup_steps', 'rate_schedule', 'Rates', 'Autocast',
-           'SAM', 'EMA', 'KeepBest', 'lp_ft', 'alternate', 'Unfreeze', 'TrainingError', 'FiniteLoss', 'random_state',
-           'set_random_state', 'training_state', 'load_training_state', 'ResumableLearner', 'Resume', 'Checkpoint',
-           'latest_checkpoint']
+           'SAM', 'EMA', 'KeepBest', 'lp_ft', 'alternate', 'Unfreeze', 'TrainingError', 'FiniteLoss', 'SayLoss',
+           'random_state', 'set_random_state', 'training_state', 'load_training_state', 'ResumableLearner', 'Resume',
+           'Checkpoint', 'latest_checkpoint']
 
 # %% ../nbs/32_callbacks.ipynb #93c1cf20
 import json, math, random, shutil, signal, threading, time
@@ -77,6 +77,7 @@ class EpochBar(Callback):
     def before_fit(self):
         self.learn.logger = lambda _: None
         self.bar = tqdm(total=self.n_epoch, desc=self.desc, unit=' epochs')
+    def before_epoch(self): self.bar.update(self.epoch - self.bar.n) # a training that goes on does not begin at 0
     def after_epoch(self):
         names = self.recorder.metric_names[1:-1]
         self.bar.set_postfix({k: f'{v:.3f}' for k, v in zip(names, self.recorder.log[1:]) if isinstance(v, float)})
@@ -242,6 +243,14 @@ class FiniteLoss(Callback):
         saved = getattr(self.learn, 'checkpoint', None)
         last = f'; the last good checkpoint is {saved.latest}' if saved and saved.latest else ''
         raise TrainingError(f'the loss is {self.loss.item()} at step {self.train_iter + 1} (epoch {self.epoch + 1}): take a smaller lr, a longer warm-up or grad_clip=1{last}')
+
+# %% ../nbs/32_callbacks.ipynb #6a74b37e
+class SayLoss(Callback):
+    "Print the smoothed loss every `every` batches"
+    order = 60
+    def __init__(self, every:int=500): self.every = every
+    def after_batch(self):
+        if self.learn.training and self.train_iter % self.every == 0: print(f'step {self.train_iter}, epoch {self.epoch + 1}: loss {float(self.learn.smooth_loss):.4f}')
 
 # %% ../nbs/32_callbacks.ipynb #6ba8fafe
 def _frozen(model:nn.Module) -> set:

@@ -79,6 +79,7 @@ class DataLoaderConfig:
     "Reading"
     batch_size: int = 256                    # at most; an epoch of few pictures still has a dozen steps
     num_workers: int = 2                     # threads that decode pictures
+    sampler: str = 'shuffle'                 # 'shuffle', 'class_balanced', 'domain_balanced' or 'round_robin', see `EpochOrder`
 
 @dataclass
 class TransformConfig:
@@ -103,6 +104,8 @@ class TrainConfig:
     save_iter: int = 0                       # checkpoint every so many batches, in the middle of epochs too; 0: none
     seen_img_save: int = 0                   # the same in pictures
     keep: int = 2                            # so many of the latest checkpoints stay; 0: all
+    unfreeze: str = ''                       # a backbone that is trained: 'lp_ft' (neck and head first), 'alternate' (the head and the rest in turns); empty: all at once
+    probe_epochs: int = 1                    # lp_ft: epochs of neck and head alone
     print_freq: int = 0                      # say the loss every so many batches; 0: never
     tensorboard: bool = False                # log for TensorBoard, where it is installed
     cache: str = 'auto'                      # features of a frozen backbone: stored ('auto', 'yes'), or computed in each epoch ('no')
@@ -150,7 +153,7 @@ class ConfigError(ValueError):
     "A configuration that cannot be right: an unknown key, a wrong type or value"
 
 CHOICES = {'model.neck.type': ('proj_layer', 'pooling', 'pca'), 'dataset.valid': ('auto', 'classes', 'images', 'none'),
-           'transform.name': ('', *TRANSFORMS), 'train.precision': ('auto', 'fp32', 'fp16', 'bf16'), 'train.cache': ('auto', 'yes', 'no'),
+           'transform.name': ('', *TRANSFORMS), 'dataloader.sampler': ('shuffle', 'class_balanced', 'domain_balanced', 'round_robin'), 'train.precision': ('auto', 'fp32', 'fp16', 'bf16'), 'train.cache': ('auto', 'yes', 'no'), 'train.unfreeze': ('', 'lp_ft', 'alternate'),
            'optimizer.name': ('Adam', 'AdamW', 'SGD', 'SAM_Adam', 'SAM_AdamW'), 'scheduler.name': ('one_cycle', 'cosine', 'none'),
            'scheduler.warmup': ('none', 'linear', 'exponential')}
 
