@@ -93,7 +93,7 @@ def normalize(
 )->Tensor: # (x/255 - mean)/std, same shape
     "Bytes to the floats that a backbone was trained on"
     mean, std = (torch.tensor(v, device=x.device).mul(255).view(3, 1, 1) for v in (p.mean, p.std))
-    return x.float().sub_(mean).div_(std).to(dtype) # in place: one copy of the batch, not three
+    return x.to(torch.float32, copy=True).sub_(mean).div_(std).to(dtype) # one copy of the batch, not three
 
 # %% ../nbs/04_transforms.ipynb #fa90dd0c
 class EvalTransform(nn.Module):
