@@ -10,7 +10,7 @@ __all__ = ['IMAGE_EXTENSIONS', 'MAX_PIXELS', 'ImageError', 'read_bytes', 'decode
 import hashlib, io, os
 from pathlib import Path, PurePosixPath, PureWindowsPath
 import numpy as np, pandas as pd, simplejpeg, torch
-from PIL import Image, ImageOps
+from PIL import Image, ImageChops, ImageOps
 from .core import atomic_path, map_threads
 
 # %% ../nbs/00_images.ipynb #f16b203f
@@ -38,9 +38,16 @@ def read_bytes(
 _ORIENT = {2: lambda a: a[:, ::-1], 3: lambda a: a[::-1, ::-1], 4: lambda a: a[::-1], 5: lambda a: a.swapaxes(0, 1),
            6: lambda a: np.rot90(a, -1), 7: lambda a: a[::-1, ::-1].swapaxes(0, 1), 8: lambda a: np.rot90(a)}
 
+def _header(data):
+    "The segments of the JPEG in `data` before its first scan"
+    i = 2
+    while i + 4 <= len(data) and data[i] == 0xff and data[i+1] != 0xda: i += 2 + int.from_bytes(data[i+2:i+4], 'big')
+    return data[:i]
+
 def _orientation(data):
     "EXIF orientation 1..8 of the JPEG in `data`; only the header is read, and only where it can hold the tag"
-    if b'Exif\0\0' not in data and b'tiff:Orientation' not in data: return 1
+    head = _header(data)
+    if b'Exif\0\0' not in head and b'tiff:Orientation' not in head: return 1
     try:
         with Image.open(io.BytesIO(data)) as im: return im.getexif().get(0x0112, 1)
     except Exception: return 1 # broken metadata around a sound picture
@@ -76,6 +83,10 @@ def _upright(im):
     try: return ImageOps.exif_transpose(im)
     except Exception: return im
 
+def _plain_cmyk(im):
+    "A CMYK JPEG without Adobe's mark as Pillow would have read it with the mark; any other picture as it is"
+    return ImageChops.invert(im) if im.mode == 'CMYK' and im.format == 'JPEG' and 'adobe' not in im.info else im
+
 def _to_rgb(im):
     "Pillow picture of any mode -> Pillow RGB"
     if im.mode in ('I', 'F') or im.mode.startswith('I;16'): im = _grey8(im)
@@ -89,7 +100,7 @@ def _decode_pillow(name, data, max_pixels):
     try:
         with Image.open(io.BytesIO(data)) as im:
             _check_size(name, *im.size, max_pixels)
-            return np.array(_to_rgb(_upright(im)))
+            return np.array(_to_rgb(_upright(_plain_cmyk(im))))
     except ImageError: raise
     except Image.DecompressionBombError as e: raise ImageError(f'{name}: {e}') from None
     except Image.UnidentifiedImageError:
