@@ -84,6 +84,7 @@ def read_batches(
     ahead:int=2, # batches to prepare in advance
     epoch:int=0, # which view of each picture, where `rows` has a transform
     color:bool=True, # False: without the transform's colours
+    skip:int=0, # leave out so many batches at the start
 )->Iterator: # of (row numbers int64 array, uint8 (b, 3, S, S), [(row number, ImageError), ...])
     "Read the batches in their order; unreadable pictures are left out of the first two and listed in the third"
     n, ahead, size = max(1, num_workers), ahead if num_workers else 0, rows.preproc.size
@@ -100,7 +101,8 @@ def read_batches(
         at, bad = np.array([idxs[j] for j in ok], dtype=np.int64), [(idxs[j], errors[j]) for j in sorted(errors)]
         return at, x[ok] if bad else x, bad
     try:
-        for idxs in batches:
+        for i, idxs in enumerate(batches):
+            if i < skip: seen.update(idxs); continue # a picture that comes again later comes again all the same
             start(list(idxs))
             if len(queue) > ahead: yield finish()
         while queue: yield finish()
@@ -201,23 +203,24 @@ class ImageDL(DataLoader):
     @delegates(DataLoader.__init__)
     def __init__(self, dataset:ImageRows, bs=64, threads=2, seed=42, sampler='shuffle', k=4, color_late=None, num_workers=0, **kwargs):
         super().__init__(dataset, bs=bs, num_workers=0, **kwargs)
-        self.threads, self.seed, self.sampler, self.k, self.failed, self.epoch = threads, seed, sampler, k, {}, -1
+        self.threads, self.seed, self.sampler, self.k, self.failed, self.epoch, self.skip = threads, seed, sampler, k, {}, -1, 0
         self.order = EpochOrder(dataset.table, sampler, bs, seed, k) if self.shuffle else None
         if self.order is not None: self.n = len(self.order)
         jitter = dataset.transform is not None and dataset.transform.jitter is not None
         self.color_late = jitter and (self.device is not None and self.device.type == 'cuda' if color_late is None else color_late)
     def randomize(self): self.epoch += 1 # fastai calls it when a pass begins
-    def set_epoch(self, epoch:int): # of the next pass
-        self.epoch = epoch - 1
+    def set_epoch(self, epoch:int, skip:int=0): # of the next pass, and how many of its batches to leave out
+        self.epoch, self.skip = epoch - 1, skip
         return self
     def one_batch(self):
-        epoch = self.epoch
+        epoch, skip = self.epoch, self.skip
         try: return super().one_batch()
-        finally: self.epoch = epoch
+        finally: self.epoch, self.skip = epoch, skip
     def get_idxs(self): return super().get_idxs() if self.order is None else self.order(self.epoch).tolist()
     def create_batches(self, samps):
-        t, seen, epoch = self.dataset.transform, Counter(), self.epoch
-        for at, x, bad in read_batches(self.dataset, self.chunkify(samps), self.threads, epoch=epoch, color=not self.color_late):
+        t, epoch, skip, batches = self.dataset.transform, self.epoch, self.skip, list(self.chunkify(samps))
+        self.skip, seen = 0, Counter(i for b in batches[:skip] for i in b)
+        for at, x, bad in read_batches(self.dataset, batches, self.threads, epoch=epoch, color=not self.color_late, skip=skip):
             if bad: self.failed.update((i, str(e)) for i, e in bad)
             late = t.factors([t.draw(epoch, i, _count(seen, i)) for i in at.tolist()]) if self.color_late and len(at) else ()
             if len(at): yield x, self.dataset.y[at], *late
