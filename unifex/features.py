@@ -219,10 +219,11 @@ class StoredFeatures:
         order = at.ravel().argsort(kind='stable')
         sorted_at = at.ravel()[order]
         out, cuts = torch.empty(len(order), self.shape[-1], dtype=self.dtype), np.searchsorted(sorted_at, self.starts)
+        def whole(x): return x.view(torch.uint8).numpy().view(f'V{x.shape[1]*x.itemsize}')[:, 0]  # a row as one item, which copies fastest
+        into = whole(out)
         for i in np.flatnonzero(np.diff(cuts)):
-            a, b = cuts[i], cuts[i + 1]
-            torch.index_select(self.parts[i], 0, torch.from_numpy(sorted_at[a:b] - self.starts[i]), out=out[a:b])
-        if (np.diff(order) != 1).any(): out = out.index_select(0, torch.from_numpy(order.argsort()))
+            part = slice(cuts[i], cuts[i + 1])
+            into[order[part]] = whole(self.parts[i])[sorted_at[part] - self.starts[i]]
         return out.view(*at.shape, self.shape[-1])
 
 @patch
@@ -498,20 +499,20 @@ class FeatureDL(DataLoader):
     @delegates(DataLoader.__init__)
     def __init__(self, dataset:FeatureSet, bs=256, seed=42, sampler='shuffle', k=4, max_memory=2**31, num_workers=0, **kwargs):
         super().__init__(dataset, bs=bs, num_workers=0, **kwargs)
-        self.seed, self.sampler, self.k, self.max_memory, self.epoch = seed, sampler, k, max_memory, -1
+        self.seed, self.sampler, self.k, self.max_memory, self.epoch, self.skip = seed, sampler, k, max_memory, -1, 0
         self.x, self.views = place_features(dataset.source, torch.device(self.device or 'cpu'), max_memory), dataset.source.shape[1] if dataset.source.ndim == 3 else 1
         at = self.x.device if isinstance(self.x, Tensor) else 'cpu'
         self.y = torch.tensor(dataset.table.class_id.to_numpy(), dtype=torch.long, device=at)
         self.order = EpochOrder(dataset.table, sampler, bs, seed, k) if self.shuffle else None
         if self.order is not None: self.n = len(self.order)
     def randomize(self): self.epoch += 1 # fastai calls it when a pass begins
-    def set_epoch(self, epoch:int): # of the next pass
-        self.epoch = epoch - 1
+    def set_epoch(self, epoch:int, skip:int=0): # of the next pass, and how many of its batches to leave out
+        self.epoch, self.skip = epoch - 1, skip
         return self
     def one_batch(self):
-        epoch = self.epoch
+        epoch, skip = self.epoch, self.skip
         try: return super().one_batch()
-        finally: self.epoch = epoch
+        finally: self.epoch, self.skip = epoch, skip
     def get_idxs(self):
         self.idxs = np.arange(self.n) if self.order is None else self.order(self.epoch)
         return self.idxs
@@ -522,7 +523,8 @@ class FeatureDL(DataLoader):
     def create_batches(self, samps):
         rows, views = np.fromiter(samps, np.int64) if not isinstance(samps, np.ndarray) else samps, self.drawn_views()
         if self.drop_last: rows = rows[:len(rows)//self.bs*self.bs]
-        step = max(1, 4096//self.bs)*self.bs
+        rows, self.skip = rows[self.skip*self.bs:], 0
+        step = self.bs if isinstance(self.x, Tensor) else max(1, 8192//self.bs)*self.bs  # a visit to a shard should be worth its while
         for i in range(0, len(rows), step):
             r = rows[i:i + step]; at = r*self.views + views[r]
             x = self.x.index_select(0, torch.from_numpy(at).to(self.x.device)) if isinstance(self.x, Tensor) else self.x[at]
