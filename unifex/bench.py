@@ -4,16 +4,16 @@
 
 # %% auto #0
 __all__ = ['BENCHES', 'bench_row', 'interleaved', 'Peak', 'peak_memory', 'apart', 'register_bench', 'run_benches',
-           'write_landmarks', 'table_cost', 'class_by_class', 'bench_tables']
+           'write_landmarks', 'table_cost', 'class_by_class', 'bench_tables', 'bench_images']
 
 # %% ../nbs/41_bench.ipynb #f8398bb5
-import json, os, subprocess, sys, time
+import json, os, random, subprocess, sys, time
 from collections.abc import Callable
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
-import numpy as np, pandas as pd
+import numpy as np, pandas as pd, torch
 from .core import nearest
 
 # %% ../nbs/41_bench.ipynb #566d81b0
@@ -37,12 +37,13 @@ def bench_row(
 def interleaved(
     ways:dict[str, Callable], # name -> what to time
     repeat:int=5, # turns, after one that does not count
+    clock:Callable=time.perf_counter, # time.process_time counts the seconds of this process's cores alone
 )->dict[str, float]: # name -> median seconds
     "Time several ways of doing the same, turn by turn"
     secs = {k: [] for k in ways}
     for _ in range(repeat + 1):
         for k, f in ways.items():
-            t = time.perf_counter(); f(); secs[k].append(time.perf_counter() - t)
+            t = clock(); f(); secs[k].append(clock() - t)
     return {k: median(v[1:]) for k, v in secs.items()}
 
 # %% ../nbs/41_bench.ipynb #1b663447
@@ -143,3 +144,45 @@ def bench_tables():
         csv = next(Path(d).rglob('train.csv'))
         t = interleaved({'ours': lambda: load_dataset('gldv2', d), 'theirs': lambda: class_by_class(csv)}, 2)
     return [*rows, bench_row('200,000 rows: limits', t['ours'], t['theirs'], 'class by class')]
+
+# %% ../nbs/41_bench.ipynb #42684363
+def _mosaics(folder, side, tile, n=6, seed=42):
+    "`n` JPEG files in `folder`, `side` x 3/4 `side` pixels, put together from small pictures made squares of `tile`"
+    from unifex.images import load_image, save_image
+    from unifex.datasets import sample_root
+    from unifex.transforms import Preproc, resize
+    photos = os.environ.get('UNIFEX_GROCERY', '')
+    small = sorted(Path(photos).rglob('*.jpg')) if photos else sorted(sample_root().rglob('*.webp'))
+    rng, w, h = random.Random(seed), -(-side//tile), -(-side*3//4//tile)
+    for i in range(n):
+        rows = [torch.cat([resize(load_image(p), Preproc(tile)) for p in rng.sample(small, w)], 2) for _ in range(h)]
+        yield save_image(torch.cat(rows, 1)[:, :side*3//4, :side], Path(folder)/f'{i}.jpg', quality=85)
+
+def _image_path(side, tile, size=384, repeat=11):
+    "Pictures a second of core time each way, and how far the pixels differ"
+    import simplejpeg, torchvision.transforms as T
+    from PIL import Image
+    from unifex.images import load_image
+    from unifex.transforms import Preproc, normalize, resize
+    p, far = Preproc(size), lambda a, b: (a - b*255).abs().max().round().item()
+    seed = T.Compose([T.Resize(size, T.InterpolationMode.BICUBIC), T.CenterCrop(size), T.ToTensor()])
+    pillow, ours = (lambda f: seed(Image.open(f).convert('RGB'))), (lambda f: resize(load_image(f, contiguous=False), p))
+    ways = {'ours': ours, 'pillow': pillow, 'decode': lambda f: simplejpeg.decode_jpeg(f.read_bytes()), 'normalised': lambda f: normalize(ours(f), p)}
+    with TemporaryDirectory() as d:
+        files = list(_mosaics(d, side, tile))
+        secs = interleaved({k: lambda w=w: [w(f) for f in files] for k, w in ways.items()}, repeat, time.process_time)
+        a, b = (torch.stack([w(f).float() for f in files]) for w in (ours, pillow))
+        return {k: len(files)/s for k, s in secs.items()} | dict(kb=sum(f.stat().st_size for f in files)/len(files)/1024, inside=far(a[..., 3:-3], b[..., 3:-3]), edges=far(a, b))
+
+@register_bench
+def bench_images()->list[dict]: # rows, see `bench_row`
+    "A JPEG file to 384 x 384 bytes on one core, against Pillow and torchvision"
+    rows = []
+    for side, tile in ((640, 224), (1600, 224), (1600, 448)):
+        r = apart('unifex.bench:_image_path', side, tile, threads=1)
+        name, rival = f'{side} px, {r["kb"]:.0f} KB', 'Pillow + torchvision'
+        rows += [bench_row(f'{name}, to 384 px', r['ours'], r['pillow'], rival, 'img/s', r['decode'], 2.5),
+                 bench_row(f'{name}, normalised as well', r['normalised'], r['pillow'], rival, 'img/s', r['decode']),
+                 bench_row(f'{name}, farthest byte inside', r['inside'], unit='of 255', bar=3),
+                 bench_row(f'{name}, at the cut edges', r['edges'], unit='of 255')]
+    return rows

@@ -41,7 +41,8 @@ _ORIENT = {2: lambda a: a[:, ::-1], 3: lambda a: a[::-1, ::-1], 4: lambda a: a[:
 def _header(data):
     "The segments of the JPEG in `data` before its first scan"
     i = 2
-    while i + 4 <= len(data) and data[i] == 0xff and data[i+1] != 0xda: i += 2 + int.from_bytes(data[i+2:i+4], 'big')
+    while i + 4 <= len(data) and data[i] == 0xff and data[i+1] != 0xda:
+        i += 1 if data[i+1] == 0xff else 2 + int.from_bytes(data[i+2:i+4], 'big') # a byte to fill up, or a segment
     return data[:i]
 
 def _orientation(data):

@@ -46,9 +46,7 @@ def _interpolate(
 )->Tensor: # (B, 3, size, size) uint8
     "Antialiased resize of bytes"
     how = dict(mode=p.interpolation, antialias=True, align_corners=False)
-    if x.device.type == 'cpu' and not as_float:
-        if x.stride(1) == 1: x = x.contiguous(memory_format=torch.channels_last) # no copy of a whole picture
-        return F.interpolate(x, size=(p.size, p.size), **how)
+    if x.device.type == 'cpu' and not as_float: return F.interpolate(x, size=(p.size, p.size), **how)
     x = F.interpolate(x.float(), size=(x.shape[-2], p.size), **how).round().clamp(0, 255)
     return F.interpolate(x, size=(p.size, p.size), **how).round().clamp(0, 255).to(torch.uint8)
 
@@ -95,7 +93,7 @@ def normalize(
 )->Tensor: # (x/255 - mean)/std, same shape
     "Bytes to the floats that a backbone was trained on"
     mean, std = (torch.tensor(v, device=x.device).mul(255).view(3, 1, 1) for v in (p.mean, p.std))
-    return ((x.float() - mean)/std).to(dtype)
+    return x.to(torch.float32, copy=True).sub_(mean).div_(std).to(dtype) # one copy of the batch, not three
 
 # %% ../nbs/04_transforms.ipynb #fa90dd0c
 class EvalTransform(nn.Module):
