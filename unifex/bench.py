@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['BENCHES', 'bench_row', 'interleaved', 'Peak', 'peak_memory', 'apart', 'register_bench', 'run_benches',
-           'write_landmarks', 'table_cost', 'class_by_class', 'bench_tables', 'bench_images']
+           'write_landmarks', 'table_cost', 'class_by_class', 'bench_tables', 'bench_images', 'bench_feature_store',
+           'bench_frozen_training']
 
 # %% ../nbs/41_bench.ipynb #f8398bb5
 import json, os, random, subprocess, sys, time
@@ -185,4 +186,128 @@ def bench_images()->list[dict]: # rows, see `bench_row`
                  bench_row(f'{name}, normalised as well', r['normalised'], r['pillow'], rival, 'img/s', r['decode']),
                  bench_row(f'{name}, farthest byte inside', r['inside'], unit='of 255', bar=3),
                  bench_row(f'{name}, at the cut edges', r['edges'], unit='of 255')]
+    return rows
+
+# %% ../nbs/41_bench.ipynb #6ccc32c0
+def _big_store(folder, n=328_400, d=1152, shard=2048):
+    "A store of made-up features, and their names"
+    from unifex.features import FeatureStore
+    store, keys = FeatureStore({'model': 'made up'}, folder), np.random.default_rng(0).integers(1, 2**63, (n, 2)).astype(np.uint64)
+    x = torch.randn(shard, d).half()
+    for i in range(0, n, shard): store.add(keys[i:i + shard], x[:len(keys[i:i + shard])])
+    return keys
+
+def _store_costs(folder):
+    "Seconds to open, look up and check the store, to feed an epoch in several ways; MB of private memory while mapped"
+    from fastai.data.core import TfmdDL
+    from unifex.features import FeatureSet, FeatureStore, feature_dls
+    keys, out, card = _big_store(folder), {}, {'model': 'made up'}
+    t = interleaved({'open': lambda: FeatureStore(card, folder)}, 2)
+    store = FeatureStore(card, folder)
+    t |= interleaved({'look up': lambda: store.find(keys), 'check': lambda: store.damaged(np.arange(len(keys)))}, 2)
+    table = pd.DataFrame({'class_id': np.arange(len(keys)) % 34_800})
+    before = _memory_mb('RssAnon')
+    mapped = feature_dls(FeatureSet(store.rows(store.find(keys)), table, table[:0]), None, 256, 'cpu', max_memory=0).train
+    def feed(dl):
+        for x, y in dl: x.float()
+    feed(mapped); mb = _memory_mb('RssAnon') - before
+    x = mapped.x.tensor(); inside = feature_dls(FeatureSet(x, table, table[:0]), None, 256, 'cpu').train
+    one_by_one = TfmdDL(list(zip(x, inside.y)), bs=256, shuffle=True, num_workers=0)
+    def floor():
+        for i in torch.randperm(len(x)).split(256): x.index_select(0, i).float(), inside.y[i]
+    t |= interleaved({'memory': lambda: feed(inside), 'mapped': lambda: feed(mapped), 'fastai': lambda: feed(one_by_one), 'floor': floor}, 2)
+    return t | {'MB': mb, 'all MB': x.nbytes/1e6}
+
+@register_bench
+def bench_feature_store():
+    "Stored features of the size of M4D-35k: opening, checking, feeding"
+    with TemporaryDirectory() as d: t = apart('unifex.bench:_store_costs', d, threads=2)
+    feed = 'an epoch of 328,400 features'
+    return [bench_row('open a store of 161 shards', t['open'], t['check'], 'checking every row', bar=1), bench_row('find 328,400 names', t['look up'], bar=1),
+            bench_row(f'{feed}, from memory', t['memory'], t['fastai'], 'TfmdDL', floor=t['floor'], bar=1/8), bench_row(f'{feed}, mapped', t['mapped'], t['fastai'], 'TfmdDL', floor=t['floor']),
+            bench_row('memory of a mapped epoch', t['MB'], t['all MB'], 'all features', 'MB', bar=.2)]
+
+# %% ../nbs/41_bench.ipynb #7f8a5a04
+def _photographs(folder, side=0, n=400):
+    "(table, root) of `n` photographs, enlarged to `side` pixels where it is given; groceries where UNIFEX_GROCERY says that they lie, else pictures of the sample"
+    from PIL import Image
+    from unifex.annotations import add_class_ids
+    from unifex.core import map_threads
+    from unifex.datasets import sample_root
+    photos = os.environ.get('UNIFEX_GROCERY', '')
+    files, side = (sorted(Path(photos).rglob('*.jpg')), side) if photos else (sorted(sample_root().rglob('*.webp')), side or 464)
+    files = files[::max(1, len(files)//n)][:n]
+    def enlarge(i):
+        im = Image.open(files[i]).convert('RGB')
+        im.resize((side, round(side*im.height/im.width))).save(Path(folder)/f'{i}.jpg', quality=90)
+    if side: map_threads(enlarge, range(len(files)), progress=False)
+    table = pd.DataFrame({'image': [f'{i}.jpg' for i in range(len(files))] if side else [str(f.relative_to(photos)) for f in files], 'label': [f.parent.name for f in files]})
+    return add_class_ids(table.assign(dataset='bench', domain='bench', split='train')), Path(folder if side else photos)
+
+def _seed_training(backbone, table, root, epochs, bs=128, k=3, s=30., m=.5):
+    "Train as UniFEx does; seconds of decode, forward, head"
+    import torch.nn.functional as F, torchvision.transforms as T
+    from PIL import Image
+    p, y, C = backbone.preproc, table.class_id.tolist(), table.class_id.max() + 1
+    prepare = T.Compose([T.Resize(p.size, T.InterpolationMode.BICUBIC), T.CenterCrop(p.size), T.ToTensor(), T.Normalize(p.mean, p.std)])
+    class Rows(torch.utils.data.Dataset):
+        def __len__(self): return len(table)
+        def __getitem__(self, i): return prepare(Image.open(root/table.image[i]).convert('RGB')), y[i]
+    neck = torch.nn.Sequential(torch.nn.Dropout(.2), torch.nn.Linear(backbone.out_dim, 64))
+    centres = torch.nn.Parameter(torch.randn(C*k, 64))
+    opt, secs = torch.optim.Adam([*neck.parameters(), centres], 1e-3), dict.fromkeys(('decode', 'forward', 'head'), 0.)
+    dl, t = torch.utils.data.DataLoader(Rows(), bs, shuffle=True, num_workers=2, persistent_workers=True), time.perf_counter()
+    def lap(what):
+        nonlocal t
+        now = time.perf_counter(); secs[what] += now - t; t = now
+    for _ in range(epochs):
+        for x, label in dl:
+            lap('decode')
+            with torch.no_grad(): f = backbone(x)
+            lap('forward')
+            cos = F.linear(F.normalize(neck(f)), F.normalize(centres)).view(-1, C, k).amax(2).clamp(-1 + 1e-7, 1 - 1e-7)
+            one_hot = F.one_hot(label, C)
+            loss = F.cross_entropy(s*(one_hot*torch.cos(torch.acos(cos) + m) + (1 - one_hot)*cos), label)
+            opt.zero_grad(); loss.backward(); opt.step(); loss.item()
+            lap('head')
+    return secs
+
+def _our_training(backbone, table, root, folder, epochs, bs=128):
+    "The same with stored features; seconds of decode, forward, head"
+    from unifex.embedder import Embedder
+    from unifex.features import extract_features, feature_dls
+    from unifex.heads import create_head
+    from unifex.learner import unifex_learner
+    from unifex.necks import create_neck
+    at, forward = [], []
+    hooks = [backbone.register_forward_pre_hook(lambda *_: at.append(time.perf_counter())), backbone.register_forward_hook(lambda *_: forward.append(time.perf_counter() - at[-1]))]
+    t = time.perf_counter()
+    fs = extract_features(backbone, table, root, folder, device='cpu', progress=False)
+    for h in hooks: h.remove()
+    extracted = time.perf_counter() - t
+    learn = unifex_learner(feature_dls(fs, bs=bs, device='cpu'), Embedder(backbone, create_neck('proj_layer', backbone.out_dim)), create_head('ArcFace', 64, fs.table.class_id.max() + 1, k=3))
+    with learn.no_bar(), learn.no_logging(): learn.fit(epochs)
+    return dict(decode=extracted - sum(forward), forward=sum(forward), head=time.perf_counter() - t - extracted)
+
+def _frozen_training(model, weights, side, epochs=10, n=400):
+    "Seconds of ours (first and second training) and of UniFEx's loop"
+    import copy
+    from unifex.backbones import create_backbone
+    backbone = create_backbone('timm', model, weights or None, pretrained=bool(weights)).requires_grad_(False)
+    theirs = copy.deepcopy(backbone)
+    with TemporaryDirectory() as d, TemporaryDirectory() as photos:
+        table, root = _photographs(photos, side, n)
+        _our_training(backbone, table[:8], root, Path(d)/'warm', 1); _seed_training(theirs, table[:8], root, 1) # imports and first calls
+        first, seed = _our_training(backbone, table, root, Path(d)/'store', epochs), _seed_training(theirs, table, root, epochs)
+        return dict(first=first, seed=seed, second=_our_training(backbone, table, root, Path(d)/'store', epochs))
+
+@register_bench
+def bench_frozen_training():
+    "Ten epochs on 400 photographs with a frozen backbone, against running it in every epoch"
+    rows = []
+    for name, model, weights, side, bar in (('Lite0 at 224', 'tf_efficientnet_lite0', 'efficientnet_lite0', 0, 9), ('ViT, files of 1,600 px', 'test_vit', '', 1600, 20)):
+        t = apart('unifex.bench:_frozen_training', model, weights, side, threads=2)
+        total = {k: sum(v.values()) for k, v in t.items()}
+        rows += [bench_row(f'{name}: {k}', t['first'][k], t['seed'][k], "UniFEx's loop") for k in t['seed']]
+        rows += [bench_row(f'{name}: first training', total['first'], total['seed'], "UniFEx's loop", bar=1/bar), bench_row(f'{name}: second training', total['second'], total['seed'], "UniFEx's loop", bar=1/100)]
     return rows
