@@ -340,6 +340,8 @@ class Resume(Callback):
         except Exception as e: raise TrainingError(f'the checkpoint {self.folder} cannot be read: {e}') from None
         load_training_state(self.learn, tensors, info)
         self.learn.first, self.rng = (info['epoch'], info['batch']), (_below(tensors, 'random.'), info['random'])
+        bar = getattr(getattr(self.learn, 'progress', None), 'mbar', None)
+        if bar: bar.update(0) # fastai's bar takes its time from an epoch 0, which does not come
     def _random(self):
         if self.rng: set_random_state(*self.rng)
         self.rng = None

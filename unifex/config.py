@@ -111,6 +111,7 @@ class TrainConfig:
     cache: str = 'auto'                      # features of a frozen backbone: stored ('auto', 'yes'), or computed in each epoch ('no')
     views: int = 8                           # stored views of a picture, with a training transform that draws
     store: str = ''                          # folder of the feature store; empty: the user's cache
+    store_dtype: str = 'float16'             # of stored features: 'float16', 'bfloat16' or 'float32'
     gpu_ids: list[int] = field(default_factory=list) # for --data_parallelism; empty: all
     data_parallel: bool = False              # use several GPUs
 
@@ -153,7 +154,7 @@ class ConfigError(ValueError):
     "A configuration that cannot be right: an unknown key, a wrong type or value"
 
 CHOICES = {'model.neck.type': ('proj_layer', 'pooling', 'pca'), 'dataset.valid': ('auto', 'classes', 'images', 'none'),
-           'transform.name': ('', *TRANSFORMS), 'dataloader.sampler': ('shuffle', 'class_balanced', 'domain_balanced', 'round_robin'), 'train.precision': ('auto', 'fp32', 'fp16', 'bf16'), 'train.cache': ('auto', 'yes', 'no'), 'train.unfreeze': ('', 'lp_ft', 'alternate'),
+           'transform.name': ('', *TRANSFORMS), 'dataloader.sampler': ('shuffle', 'class_balanced', 'domain_balanced', 'round_robin'), 'train.precision': ('auto', 'fp32', 'fp16', 'bf16'), 'train.cache': ('auto', 'yes', 'no'), 'train.store_dtype': ('float16', 'bfloat16', 'float32'), 'train.unfreeze': ('', 'lp_ft', 'alternate'),
            'optimizer.name': ('Adam', 'AdamW', 'SGD', 'SAM_Adam', 'SAM_AdamW'), 'scheduler.name': ('one_cycle', 'cosine', 'none'),
            'scheduler.warmup': ('none', 'linear', 'exponential')}
 

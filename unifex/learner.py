@@ -318,6 +318,7 @@ class TrainingData:
     root:Path                      # what its paths are relative to
     failed:pd.DataFrame            # columns image, error: pictures left out
     features:FeatureSet|None=None  # of the same rows, where the backbone is frozen
+    views:FeatureSet|None=None     # several of each training picture, where the transform leaves something to chance too
 
 # %% ../nbs/33_learner.ipynb #e891ceee
 def set_aside(table:pd.DataFrame, frac:float, seed:int) -> pd.DataFrame:
@@ -336,8 +337,9 @@ def prepare_data(
     table = hold_out(table, cfg.dataset.valid, cfg.dataset.valid_frac, cfg.seed)
     if cfg.train.patience and not split_mask(table, 'val').any(): table = set_aside(table, .1, cfg.seed)
     workers, fs, t = cfg.dataloader.num_workers, None, create_transform(cfg.transform.name, backbone.preproc, cfg.seed)
-    if cfg.model.backbone.freeze and cfg.train.cache != 'no' and not t.random:
-        fs = extract_features(backbone, table, root, cfg.train.store or None, num_workers=workers, device=cfg.train.device)
+    extract = partial(extract_features, backbone, root=root, store=cfg.train.store or None, num_workers=workers, device=cfg.train.device, dtype=cfg.train.store_dtype)
+    if cfg.model.backbone.freeze and cfg.train.cache != 'no':
+        fs = extract(table=table)
         failed, kept = fs.failed, fs.table
     else:
         failed = check_images(table, root, n_workers=workers)
@@ -345,7 +347,8 @@ def prepare_data(
         kept = table[~table.image.isin(failed.image)].reset_index(drop=True)
     if len(failed): print(f'{len(failed)} of {len(table)} pictures could not be read and are left out:\n{failed.head(10).to_string(index=False)}')
     kept = add_class_ids(kept)  # a class may have lost all its pictures
-    return TrainingData(kept, Path(root), failed, fs and replace(fs, table=kept))
+    views = extract(table=kept[split_mask(kept, 'train')].reset_index(drop=True), transform=t, views=cfg.train.views) if fs and t.random else None
+    return TrainingData(kept, Path(root), failed, fs and replace(fs, table=kept), views)
 
 # %% ../nbs/33_learner.ipynb #498e62f2
 def data_loaders(cfg:Config, data:TrainingData, preproc) -> DataLoaders:
@@ -354,7 +357,8 @@ def data_loaders(cfg:Config, data:TrainingData, preproc) -> DataLoaders:
     query, index = query_index(data.table)
     if cfg.train.patience: query = split_mask(data.table, 'val')
     bs = min(cfg.dataloader.batch_size, max(8, train.sum()//12))  # a small folder gets enough steps
-    if data.features is not None: return feature_dls(data.features[train], data.features[query] if query.any() else None, bs, device)
+    if data.features is not None:
+        return feature_dls(data.views or data.features[train], data.features[query] if query.any() else None, bs, device, cfg.seed, cfg.dataloader.sampler)
     rows = lambda mask: data.table[mask].reset_index(drop=True)
     t = create_transform(cfg.transform.name, preproc, cfg.seed)
     return image_dls(rows(train), data.root, preproc, valid=rows(query) if query.any() else None, bs=bs, num_workers=cfg.dataloader.num_workers,
