@@ -463,7 +463,7 @@ def backbone_from_card(
     b.preproc = Preproc(**card['preproc']); b._card.update(weights=card['weights'], pretrained=card['pretrained'])
     return b.to(getattr(torch, card.get('dtype', 'float32')))
 
-# %% ../nbs/10_backbones.ipynb #cceee205
+# %% ../nbs/10_backbones.ipynb #fa9b2dd8
 @dataclass(frozen=True)
 class Card:
     "A model worth trying"
@@ -509,7 +509,7 @@ def _source(c: Card) -> tuple[str, str]:
     if FAMILIES[c.type].library == 'timm': cfg = timm.get_pretrained_cfg(f'{c.model_name}.{c.weights}')
     else:
         hub = open_clip.get_pretrained_cfg(c.model_name, c.weights)['hf_hub'].rpartition('/')[0]
-        cfg = timm.get_pretrained_cfg(hub[5:]) if hub.startswith('timm/') else SimpleNamespace(hf_hub_id=hub, license=None)
+        cfg = timm.get_pretrained_cfg(hub.removeprefix('timm/')) or SimpleNamespace(hf_hub_id=hub, license=None)
     return cfg.hf_hub_id, c.licence or cfg.license or 'see source'
 
 # %% ../nbs/10_backbones.ipynb #909ae843
