@@ -356,12 +356,12 @@ def _timm_backbone(model_name, weights, file, pretrained, proj_layer, img_size, 
     kw = _timm_kwargs(name, proj_layer, img_size)
     own = timm.get_pretrained_cfg(name).input_size[-1]
     if img_size and img_size != own: _check_size(lambda: timm.create_model(name, **kw), name, img_size)
+    sd = read_weights(packaged_file(file) if file in PACKAGED else file) if pretrained and file else None
     packaged = next((p for p, (_, _, m) in PACKAGED.items() if m == name.split('.')[0]), None)
     with _fetching(name, packaged): model = timm.create_model(name, pretrained=pretrained and not file, **kw)
     before = model.state_dict().keys()
     model = finish(model)
-    if pretrained and file:
-        sd = read_weights(packaged_file(file) if file in PACKAGED else file)
+    if sd is not None:
         sd = lite_weights(sd, model) if file in PACKAGED else _kept(_as_timm(model, sd), before, model)
         heads = model.pretrained_cfg.get('classifier') or ()
         heads = (heads,) if isinstance(heads, str) else heads
@@ -391,9 +391,9 @@ def _set_tower_size(visual: nn.Module, size: int | None) -> nn.Module:
     if size and hasattr(visual, 'trunk') and hasattr(visual.trunk, 'set_input_size'): visual.trunk.set_input_size(img_size=size)
     return visual
 
-def _load_tower_file(visual: nn.Module, before: list[str], file: str, what: str) -> None:
+def _load_tower(visual: nn.Module, before: list[str], sd: dict, what: str) -> None:
     "Weights of a whole CLIP model, or of its image tower, into the tower"
-    sd = convert_state_dict(SimpleNamespace(visual=visual), read_weights(file))
+    sd = convert_state_dict(SimpleNamespace(visual=visual), sd)
     full = {k: v for k, v in sd.items() if k.startswith('visual.')} or {f'visual.{k}': v for k, v in sd.items()}
     open_clip.model.resize_pos_embed(full, SimpleNamespace(visual=visual))
     load_strictly(visual, _kept({k.removeprefix('visual.'): v for k, v in full.items()}, before, visual), what)
@@ -423,8 +423,9 @@ def _open_clip_backbone(model_name, weights, file, pretrained, proj_layer, img_s
     if size != own: _check_size(lambda: _set_tower_size(build()[0], size), model_name, size)
     if pretrained and not file:
         with _fetching(f'{model_name} {weights}'): file = download_pretrained(pcfg)
+    sd = read_weights(file) if pretrained else None
     visual, before = build()
-    if pretrained: _load_tower_file(visual, before, file, f'{model_name} {weights}' if weights else file)
+    if pretrained: _load_tower(visual, before, sd, f'{model_name} {weights}' if weights else file)
     return _set_tower_size(visual, img_size), open_clip_preproc(pcfg, size), arch
 
 # %% ../nbs/10_backbones.ipynb #aa08ef5f
