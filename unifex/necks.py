@@ -64,7 +64,7 @@ class Projection(Neck):
         if not 0 <= dropout < 1: raise ValueError(f'dropout must lie in [0, 1), got {dropout}')
         self.drop, self.linear = nn.Dropout(dropout), nn.Linear(in_dim, out_dim)
 
-    def project(self, x): return self.linear(self.drop(x))
+    def project(self, x): return self.linear(self.drop(x).to(self.linear.weight.dtype))
 
 # %% ../nbs/11_necks.ipynb #ce30802b
 class Pooling(Neck):
@@ -91,7 +91,7 @@ class PCA(Neck):
     def project(self, x):
         if not torch.jit.is_tracing() and not self.n_fit:
             raise RuntimeError('this pca neck was not fitted: call neck.fit(features) with features of training pictures')
-        return (x - self.mean) @ self.components.T
+        return (x - self.mean) @ self.components.T.to(x.dtype)
 
 # %% ../nbs/11_necks.ipynb #9ea38c43
 def _covariance(neck: PCA, x: Tensor, chunk: int = 8192) -> tuple[Tensor, Tensor]:
