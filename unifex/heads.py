@@ -189,27 +189,24 @@ def forward(self: CosineHead, x: Tensor, y: Tensor | None = None) -> Tensor:
     if y is not None: return self.logits(x, y)
     with _no_autocast(x): return self.s * self.cosines(x)
 
-# %% ../nbs/12_heads.ipynb #c05c0196
-def _chunks(x: Tensor, weight: Tensor):
-    "By chunks of classes: first class, cosines (k, n, B) in a buffer that the next chunk takes, unit centres (k, n, D), their lengths (k, n, 1)"
-    k, C, _ = weight.shape
+# %% ../nbs/12_heads.ipynb #0db60f60
+def _chunks(x: Tensor, weight: Tensor, y: Tensor):
+    """By chunks of classes: first class, where the targets stand in the chunk, cosines (k, n, B) in a buffer that the next chunk takes,
+    unit centres (k, n, D), their lengths (k, n, 1)"""
+    (k, C, _), B = weight.shape, len(x)
     room = 2**20 if x.device.type == 'cpu' else 2**26  # cosines at a time: 4 MB stay in a CPU's cache, a GPU wants few launches
-    n = min(C, max(16, room // (k * max(1, len(x)))))
-    buf = x.new_empty(k * n, len(x))
-    for a in range(0, C, n):
+    n = min(C, max(16, room // (k * max(1, B))))
+    buf, order = x.new_empty(k * n, B), y.argsort()
+    at = torch.searchsorted(y[order], torch.arange(0, C + n, n, device=y.device)).tolist()
+    for i, a in enumerate(range(0, C, n)):
+        rows = order[at[i]:at[i + 1]]
         w = weight[:, a:a + n].to(x.dtype)
         size = torch.linalg.vector_norm(w, dim=-1, keepdim=True)
-        size = torch.where(size > 1e-6, size, torch.ones_like(size))  # as in `unit`
+        size = torch.where(size > 1e-6, size, 1.)  # as in `unit`
         w = w / size
-        yield a, torch.mm(w.flatten(0, 1), x.T, out=buf[:k * w.shape[1]]).view(k, w.shape[1], len(x)), w, size
+        yield a, (y[rows] - a, rows), torch.mm(w.flatten(0, 1), x.T, out=buf[:k * w.shape[1]]).view(k, w.shape[1], B), w, size
 
-def _fill_target(z: Tensor, y: Tensor, a: int, value: float) -> Tensor:
-    "`z` (n, B) of the classes from `a` on, with `value` for each column's own class where that is among them; in place"
-    own = (y - a).clamp(0, len(z) - 1), torch.arange(len(y), device=y.device)
-    z[own] = torch.where((y >= a) & (y < a + len(z)), value, z[own])
-    return z
-
-# %% ../nbs/12_heads.ipynb #1ab80bb1
+# %% ../nbs/12_heads.ipynb #adba6566
 def _largest(p: Tensor) -> Tensor:
     "Maximum over the first axis, of which there are few"
     cos = p[0] if len(p) == 1 else torch.maximum(p[0], p[1])
@@ -227,18 +224,22 @@ def _sum_others(
     "Over the classes other than `y`: log-sum-exp of the logits, and the largest cosine"
     rest = x.new_full((len(x),), -math.inf)
     best = rest.clone()
-    for a, p, _, _ in _chunks(x, weight):
-        cos = _fill_target(_largest(p), y, a, -math.inf)
+    for _, own, p, _, _ in _chunks(x, weight, y):
+        cos = _largest(p)
+        cos[own] = -math.inf
         top = cos.amax(0)
         best = torch.maximum(best, top)
-        if others: part = _fill_target((s * others(cos.T)).T, y, a, -math.inf).logsumexp(0)
+        if others:
+            z = (s * others(cos.T)).T
+            z[own] = -math.inf
+            part = z.logsumexp(0)
         else:
             top = s * top.clamp_min(-1)  # a chunk may hold the target alone
             part = top + torch.add(-top, cos, alpha=float(s), out=cos).exp_().sum(0).log()
         rest = torch.logaddexp(rest, part)
     return rest, best
 
-# %% ../nbs/12_heads.ipynb #76262af4
+# %% ../nbs/12_heads.ipynb #54c2298d
 class _OtherClasses(torch.autograd.Function):
     "`_sum_others` with a gradient: unit embeddings (B, D), centres (k, C, D), `threshold`'s result (B,), and whatever else the head learns"
     @staticmethod
@@ -258,27 +259,30 @@ class _OtherClasses(torch.autograd.Function):
         dx, dw = x.new_zeros(x.shape[1], len(x)), torch.empty_like(weight)
         dparams = [torch.zeros_like(p) for p in (bar, *params)]
         with _no_autocast(x):
-            for a, p, w, size in _chunks(x, weight):
+            for a, own, p, w, size in _chunks(x, weight, y):
                 cos = _largest(p)
-                if ctx.plain: gcos = _plain_grad(float(ctx.head.s), cos, y, a, rest, g)
-                else: gcos = _others_grad(ctx.head, cos, y, a, rest, g, (bar, *params), dparams)
+                if ctx.plain: gcos = _plain_grad(float(ctx.head.s), cos, own, rest, g)
+                else: gcos = _others_grad(ctx.head, cos, own, rest, g, (bar, *params), dparams)
                 p = _to_nearest(p, cos, gcos).flatten(0, 1)
                 gw = torch.mm(p, x).view_as(w)
                 dw[:, a:a + w.shape[1]] = (gw - w * (gw * w).sum(-1, keepdim=True)) / size
                 dx.addmm_(w.flatten(0, 1).T, p)
         return dx.T, dw, dparams[0], None, None, *dparams[1:]
 
-# %% ../nbs/12_heads.ipynb #fc54bf61
-def _plain_grad(s, cos, y, a, rest, g) -> Tensor:
+# %% ../nbs/12_heads.ipynb #6e12a19f
+def _plain_grad(s, cos, own, rest, g) -> Tensor:
     "Gradient of sum(g R) with respect to one chunk's cosines (n, B), where these are the logits"
-    return _fill_target(torch.add(-rest, cos, alpha=s).exp_().mul_(s * g), y, a, 0.)
+    gcos = torch.add(-rest, cos, alpha=s).exp_().mul_(s * g)
+    gcos[own] = 0
+    return gcos
 
-def _others_grad(head, cos, y, a, rest, g, params, dparams) -> Tensor:
+def _others_grad(head, cos, own, rest, g, params, dparams) -> Tensor:
     "The same where logits are `others(cosines, params[0])`; gradients of `params` are added to `dparams`"
     with torch.enable_grad():
         c, bar = cos.T.detach().requires_grad_(), params[0].detach().requires_grad_()
         z = head.s * head.others(c, bar)
-    gz = _fill_target((z.detach().T - rest).exp_().mul_(g), y, a, 0.)
+    gz = (z.detach().T - rest).exp_().mul_(g)
+    gz[own] = 0
     gcos, *gs = torch.autograd.grad(z, (c, bar, *params[1:]), gz.T, allow_unused=True)
     for d, gd in zip(dparams, gs):
         if gd is not None: d += gd
@@ -503,7 +507,7 @@ def create_head(
         if p not in known: raise ValueError(f'{name} has no parameter {p!r}{nearest(p, known)}')
     return cls(in_dim, n_classes, class_counts, **params)
 
-# %% ../nbs/12_heads.ipynb #9884f1a1
+# %% ../nbs/12_heads.ipynb #3efcc05f
 def linear(
     start: float,  # value at the beginning
     end: float,  # value at `until` and from there on
@@ -512,7 +516,7 @@ def linear(
 ) -> Callable[[float], float]:  # progress 0..1 -> value
     "A schedule that goes straight from `start` to `end`"
     def at(progress):
-        p = min(max(progress / until, 0.), 1.)
+        p = min(max(progress / max(until, 1e-9), 0.), 1.)
         if steps: p = min(int(p * steps + 1e-6), steps - 1) / max(1, steps - 1)
         return start + (end - start) * p
     return at
@@ -529,7 +533,7 @@ class HeadSchedule:
     def __call__(self, progress: float) -> None:  # progress: share of the training that is over, 0..1
         self.head.set_params(**{n: f(progress) for n, f in self.schedules.items()})
 
-# %% ../nbs/12_heads.ipynb #db945bde
+# %% ../nbs/12_heads.ipynb #775301e7
 @patch
 @torch.no_grad()
 def nearest_classes(self: CosineHead,
@@ -540,7 +544,7 @@ def nearest_classes(self: CosineHead,
     with _no_autocast(x):
         x, k = unit(_full(x)), min(k, self.n_classes)
         top, ids = x.new_empty(0, len(x)), torch.empty(0, len(x), dtype=torch.long, device=x.device)
-        for a, p, _, _ in _chunks(x, self.weight):
+        for a, _, p, _, _ in _chunks(x, self.weight, torch.empty(0, dtype=torch.long, device=x.device)):
             v, i = p.amax(0).topk(min(k, p.shape[1]), dim=0)
             top, ids = torch.cat([top, v]), torch.cat([ids, i + a])
             top, order = top.topk(min(k, len(top)), dim=0)
