@@ -261,8 +261,8 @@ def evaluate(
     settings = dict(protocol=protocol, exclude=exclude, k=k, map_k=map_k, metric=metric, n_index=len(index))
     return _make_report(per_query, names, neighbours, distances, settings)
 
-# %% ../nbs/22_evaluation.ipynb #c758e4fe
-PROTOCOLS = {'leave_one_out': dict(), 'per_domain': dict(protocol='per_domain'), 'cross_source': dict(exclude=('id', 'source')),
+# %% ../nbs/22_evaluation.ipynb #31031ce9
+PROTOCOLS = {'merged': dict(), 'leave_one_out': dict(), 'per_domain': dict(protocol='per_domain'), 'cross_source': dict(exclude=('id', 'source')),
              'challenge': dict(metric='euclidean', k=5, map_k=5), 'ilias': dict(metric='cosine', map_k=1000), 'uned': dict(metric='cosine', k=5, map_k=5)}
 
 def evaluate_protocol(
