@@ -200,19 +200,20 @@ class StoredFeatures:
     def __init__(self,
         parts:list[Tensor],  # (n, D) each, mapped
         starts:np.ndarray,   # where each begins, and the total
-        at:np.ndarray        # (N,) or (N, V) row numbers over all parts
+        at:np.ndarray,       # (N,) or (N, V) row numbers over all parts
+        folder:Path|None=None # of the store
     ):
-        self.parts, self.starts, self.at = parts, starts, at
+        self.parts, self.starts, self.at, self.folder = parts, starts, at, folder
         self.dtype, self.shape = parts[0].dtype, torch.Size([*at.shape, parts[0].shape[1]])
         self.ndim, self.nbytes = len(self.shape), self.shape.numel()*self.dtype.itemsize
     def __len__(self): return len(self.at)
     def __repr__(self): return f'StoredFeatures({tuple(self.shape)}, {self.dtype}, {self.nbytes/1e6:.1f} MB in {len(self.parts)} shards)'
     def select(self, rows) -> 'StoredFeatures':
         "Those rows, still on disk"
-        return StoredFeatures(self.parts, self.starts, self.at[rows])
+        return StoredFeatures(self.parts, self.starts, self.at[rows], self.folder)
     def flat(self) -> 'StoredFeatures':
         "Views as rows: (N*V, D)"
-        return self.select(slice(None)) if self.ndim == 2 else StoredFeatures(self.parts, self.starts, self.at.reshape(-1))
+        return StoredFeatures(self.parts, self.starts, self.at.reshape(-1), self.folder)
     def tensor(self) -> Tensor: return self[:]
     def __getitem__(self, rows) -> Tensor:
         at = self.at[rows]
@@ -229,7 +230,7 @@ class StoredFeatures:
 @patch
 def rows(self:FeatureStore, at:np.ndarray) -> StoredFeatures:
     "The features in rows `at`, (N,) or (N, V), on disk"
-    return StoredFeatures([o[2] for o in self.parts.values()], self.starts, at)
+    return StoredFeatures([o[2] for o in self.parts.values()], self.starts, at, self.path)
 
 # %% ../nbs/31_features.ipynb #ed55224c
 @dataclass
@@ -524,12 +525,16 @@ class FeatureDL(DataLoader):
         rows, views = np.fromiter(samps, np.int64) if not isinstance(samps, np.ndarray) else samps, self.drawn_views()
         if self.drop_last: rows = rows[:len(rows)//self.bs*self.bs]
         rows, self.skip = rows[self.skip*self.bs:], 0
-        step = self.bs if isinstance(self.x, Tensor) else max(1, 8192//self.bs)*self.bs  # a visit to a shard should be worth its while
-        for i in range(0, len(rows), step):
-            r = rows[i:i + step]; at = r*self.views + views[r]
-            x = self.x.index_select(0, torch.from_numpy(at).to(self.x.device)) if isinstance(self.x, Tensor) else self.x[at]
-            y = self.y[torch.from_numpy(r).to(self.y.device)]
-            for j in range(0, len(r), self.bs): yield x[j:j + self.bs].to(self.device).float(), y[j:j + self.bs]
+        at, y = torch.from_numpy(rows*self.views + views[rows]), self.y.index_select(0, torch.from_numpy(rows).to(self.y.device))
+        on_disk = isinstance(self.x, StoredFeatures)
+        step = max(1, 8192//self.bs)*self.bs if on_disk else self.bs  # a visit to a shard should be worth its while
+        for i, j in zip(at.to(y.device).split(step), y.split(step)):
+            x = self.x[i.numpy()] if on_disk else self.x.index_select(0, i)
+            for b in zip(x.split(self.bs), j.split(self.bs)): yield b[0].to(self.device).float(), b[1]
+    def __iter__(self):  # fastai's goes by way of torch's machinery for workers, which takes as long as the gathering
+        self.randomize(); self.before_iter(); self.get_idxs()
+        yield from map(self.after_batch, self.create_batches(self.sample()))
+        self.after_iter()
     def new(self, dataset=None, cls=None, **kwargs):
         return super().new(dataset, cls, **{**{k: getattr(self, k) for k in ('seed', 'sampler', 'k', 'max_memory')}, **kwargs})
     @property
