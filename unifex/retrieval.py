@@ -146,7 +146,8 @@ def nearest(self:_Search, rows, k, candidates=None, spare=8):
     n = k + spare + (self.hidden if self.hidden <= 64 else 0)
     if n >= len(self.x): return self.sort(rows, k)
     d, ids, doubt = self.settle(rows, *(candidates or self.candidates)(rows, n), k)
-    for r in doubt.nonzero()[:, 0].split(1 + len(rows)//16): d[r], ids[r] = self.sort(rows[r], k)
+    if doubt.any():
+        for r in doubt.nonzero()[:, 0].split(1 + len(rows)//16): d[r], ids[r] = self.sort(rows[r], k)
     return d, ids
 
 # %% ../nbs/21_retrieval.ipynb #0715538c
