@@ -212,10 +212,11 @@ def _store_costs(folder):
         for x, y in dl: x.float()
     feed(mapped); mb = _memory_mb('RssAnon') - before
     x = mapped.x.tensor(); inside = feature_dls(FeatureSet(x, table, table[:0]), None, 256, 'cpu').train
-    one_by_one = TfmdDL(list(zip(x, inside.y)), bs=256, shuffle=True, num_workers=0)
+    items = list(zip(x, inside.y))
+    workers, none = TfmdDL(items, bs=256, shuffle=True), TfmdDL(items, bs=256, shuffle=True, num_workers=0)
     def floor():
         for i in torch.randperm(len(x)).split(256): x.index_select(0, i).float(), inside.y[i]
-    t |= interleaved({'memory': lambda: feed(inside), 'mapped': lambda: feed(mapped), 'fastai': lambda: feed(one_by_one), 'floor': floor}, 2)
+    t |= interleaved({'memory': lambda: feed(inside), 'mapped': lambda: feed(mapped), 'fastai': lambda: feed(workers), 'no workers': lambda: feed(none), 'floor': floor}, 3)
     return t | {'MB': max(mb, 0), 'all MB': x.nbytes/1e6}
 
 @register_bench
@@ -224,7 +225,8 @@ def bench_feature_store():
     with TemporaryDirectory() as d: t = apart('unifex.bench:_store_costs', d, threads=2)
     feed = 'an epoch of 328,400 features'
     return [bench_row('open a store of 161 shards', t['open'], t['check'], 'checking every row', bar=1), bench_row('find 328,400 names', t['look up'], bar=1),
-            bench_row(f'{feed}, from memory', t['memory'], t['fastai'], 'TfmdDL', floor=t['floor'], bar=1/8), bench_row(f'{feed}, mapped', t['mapped'], t['fastai'], 'TfmdDL', floor=t['floor']),
+            bench_row(f'{feed}, from memory', t['memory'], t['fastai'], 'TfmdDL', floor=t['floor'], bar=1/8),
+            bench_row(f'{feed}, from memory', t['memory'], t['no workers'], 'TfmdDL without workers', floor=t['floor']), bench_row(f'{feed}, mapped', t['mapped'], t['fastai'], 'TfmdDL', floor=t['floor']),
             bench_row('memory of a mapped epoch', t['MB'], t['all MB'], 'all features', 'MB', bar=.2)]
 
 # %% ../nbs/41_bench.ipynb #7f8a5a04
