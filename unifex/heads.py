@@ -66,11 +66,11 @@ class CosineHead(nn.Module):
         ps = {a: getattr(self, a) for a in ('in_dim', 'n_classes', *head_params(type(self)))}
         return ', '.join(f'{a}={v:.4g}' if isinstance(v, (float, Tensor)) else f'{a}={v}' for a, v in ps.items())
 
-# %% ../nbs/12_heads.ipynb #396a5d05
+# %% ../nbs/12_heads.ipynb #40d8479b
 def _counts(class_counts, n_classes: int) -> Tensor:
     "Training pictures of each class in the order of the labels: (C,), float64"
     if isinstance(class_counts, Mapping): class_counts = [class_counts.get(i, 0) for i in range(max([n_classes - 1, *class_counts]) + 1)]
-    n = torch.as_tensor(list(class_counts), dtype=torch.float64)
+    n = torch.as_tensor(class_counts if isinstance(class_counts, Tensor) else list(class_counts), dtype=torch.float64).cpu()
     if n.shape != (n_classes,): raise ValueError(f'class_counts has {len(n)} entries for {n_classes} classes')
     if not (n >= 0).all(): raise ValueError(f'class_counts must be numbers of pictures, 0 or more; class {int((~(n >= 0)).nonzero()[0])} has {n[~(n >= 0)][0]:g}')
     return n
@@ -296,11 +296,11 @@ def _to_nearest(p: Tensor, cos: Tensor, gcos: Tensor) -> Tensor:
     p[-1].copy_(gcos)
     return p
 
-# %% ../nbs/12_heads.ipynb #918196cd
+# %% ../nbs/12_heads.ipynb #1a76b4d4
 @patch
 def loss_and_hits(self: CosineHead, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     """Mean cross-entropy (scalar, fp32; 0 for an empty batch) of (B, D) embeddings and (B,) labels, and whether each picture is nearest to its own class (B,), bool.
-    Never holds B x C numbers, let alone B x C x k"""
+    Holds the cosines with one chunk of classes at a time, about a million on a CPU, never B x C"""
     y = self.checked(x, y)
     with _no_autocast(x):
         x = _full(x)

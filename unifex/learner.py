@@ -294,7 +294,7 @@ def training_length(cfg:Config, steps:int) -> tuple[int, int]:
 def fit(
     learn:Learner,
     cfg:Config,         # length, rate and schedule
-    bar:bool=True,      # one progress bar over all epochs in place of a line for each
+    bar:bool|None=True, # one progress bar over all epochs; False: fastai's bars and a line for each; None: silence
     checkpoint:Checkpoint=None # writes checkpoints, and says where to go on
 ):
     "Train as `cfg.train`, `cfg.optimizer` and `cfg.scheduler` say, from the latest checkpoint where there is one"
@@ -306,7 +306,8 @@ def fit(
     if checkpoint:
         cbs.append(checkpoint)
         if checkpoint.latest: print(f'going on from {checkpoint.latest}'); cbs.append(Resume(checkpoint.latest))
-    with learn.removed_cbs(learn.cbs.filter(lambda o: bar and isinstance(o, ProgressCallback))), checkpoint.catching() if checkpoint else nullcontext():
+    own = learn.cbs.filter(lambda o: bar is not False and isinstance(o, ProgressCallback))
+    with learn.removed_cbs(own), learn.no_logging() if bar is None else nullcontext(), checkpoint.catching() if checkpoint else nullcontext():
         try: learn.fit(n, cfg.optimizer.lr, cbs=cbs)
         except torch.cuda.OutOfMemoryError: raise TrainingError(f'the GPU has too little memory for batches of {bs}{fitting_batch(learn)}') from None
 
@@ -356,7 +357,7 @@ def data_loaders(cfg:Config, data:TrainingData, preproc) -> DataLoaders:
     train, device = split_mask(data.table, 'train'), default_device(cfg.train.device)
     query, index = query_index(data.table)
     if cfg.train.patience: query = split_mask(data.table, 'val')
-    bs = min(cfg.dataloader.batch_size, max(8, train.sum()//12))  # a small folder gets enough steps
+    bs = int(min(cfg.dataloader.batch_size, max(8, train.sum()//12)))  # a small folder gets enough steps
     if data.features is not None:
         return feature_dls(data.views or data.features[train], data.features[query] if query.any() else None, bs, device, cfg.seed, cfg.dataloader.sampler)
     rows = lambda mask: data.table[mask].reset_index(drop=True)
@@ -382,7 +383,7 @@ def train(
     cfg:Config,
     backbone:nn.Module,
     data:TrainingData,
-    bar:bool=True,       # one progress bar in place of a line for each epoch
+    bar:bool|None=True,  # see `fit`
     folder:str|Path|None=None # the run's folder, for checkpoints; None: there are none
 ) -> Learner:
     "Train a neck (and the backbone, where it is not frozen) under the head; `learn.report` judges it on the held-out rows"
@@ -510,7 +511,7 @@ def train_unifex(
     data=None,                   # a folder of folders, a CSV or Parquet table, a DataFrame; None: the configuration's data sets
     output_dir:str|Path='results', # the run gets a folder of its own below
     overwrite:bool=False,        # write over another run of that name
-    bar:bool=True,               # progress bars in place of a line for each epoch
+    bar:bool|None=True,          # a progress bar over all epochs; False: a line for each; None: silence
     **overrides                  # values of the configuration: `epochs=2`, `model__head__k=1`
 ) -> Learner:
     "Train an embedder on pictures, judge it on classes it has not seen, and leave a folder that `load_run` opens"

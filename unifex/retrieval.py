@@ -106,12 +106,13 @@ def group_maxima(self:_Search, rows, width, chunk):
         torch.amax(scores.view(len(q), width, G), 1, out=tops[:, i*G:(i + 1)*G])
     return tops
 
-# %% ../nbs/21_retrieval.ipynb #3f0e1cbc
+# %% ../nbs/21_retrieval.ipynb #8ca084db
+def _width(n, N): return 16 if 200*n <= N else 1              # to open most of the groups would cost more than to look at all scores
+
 @patch
-def candidates(self:_Search, rows, n, width=16):
+def candidates(self:_Search, rows, n):
     "Scores and ids (B, n) of the nearest by float32 products"
-    q, N = self.q[rows], len(self.x)
-    if n > 64: width = 1                                     # too many groups to open
+    q, N, width = self.q[rows], len(self.x), _width(n, len(self.x))
     piece = 2048 if self.x.device.type == 'cpu' else 65536
     chunk = width*-(-min(piece, N)//width)
     with torch.autocast(self.x.device.type, enabled=False):
@@ -146,7 +147,8 @@ def nearest(self:_Search, rows, k, candidates=None, spare=8):
     n = k + spare + (self.hidden if self.hidden <= 64 else 0)
     if n >= len(self.x): return self.sort(rows, k)
     d, ids, doubt = self.settle(rows, *(candidates or self.candidates)(rows, n), k)
-    for r in doubt.nonzero()[:, 0].split(1 + len(rows)//16): d[r], ids[r] = self.sort(rows[r], k)
+    if doubt.any():
+        for r in doubt.nonzero()[:, 0].split(1 + len(rows)//16): d[r], ids[r] = self.sort(rows[r], k)
     return d, ids
 
 # %% ../nbs/21_retrieval.ipynb #0715538c
@@ -190,8 +192,10 @@ def iter_knn(
     whole = 4*k >= N
     if whole: step = max(1, max_bytes//(48*N))
     elif step is None:
-        n, block = k + 8 + min(64, s.hidden), 512 if s.x.device.type == 'cpu' else 4096      # bytes a query: maxima, a piece, the groups opened
-        step = max(1, min(block, max_bytes//(12*N//(16 if n <= 64 else 1) + 4*65536*(s.x.device.type != 'cpu') + (16 if n <= 64 else 1)*n*(4*D + 24) + 16*n*D + 8192)))
+        n, cpu = k + 8 + min(64, s.hidden), s.x.device.type == 'cpu'
+        w = _width(n, N)
+        each = 12*N//w + w*n*(4*D + 24) + 16*n*D + 4*(2048 if cpu else 65536)      # bytes a query: maxima, groups opened, candidates, a piece
+        step = max(1, min(512 if cpu else 4096, max_bytes//each))
     for rows in torch.arange(len(s.q), device=s.x.device).split(step):
         d, ids = s.sort(rows, k) if whole else s.nearest(rows, k, candidates)
         yield rows, d, ids.masked_fill(d.isinf(), -1)
