@@ -527,7 +527,7 @@ class FeatureDL(DataLoader):
         rows, self.skip = rows[self.skip*self.bs:], 0
         at, y = torch.from_numpy(rows*self.views + views[rows]), self.y.index_select(0, torch.from_numpy(rows).to(self.y.device))
         on_disk = isinstance(self.x, StoredFeatures)
-        step = max(1, 8192//self.bs)*self.bs if on_disk else self.bs  # a visit to a shard should be worth its while
+        step = max(1, (8192 if on_disk else 2048)//self.bs)*self.bs  # a visit to a shard should be worth its while
         for i, j in zip(at.to(y.device).split(step), y.split(step)):
             x = self.x[i.numpy()] if on_disk else self.x.index_select(0, i)
             for b in zip(x.split(self.bs), j.split(self.bs)): yield b[0].to(self.device).float(), b[1]
