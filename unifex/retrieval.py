@@ -106,7 +106,7 @@ def group_maxima(self:_Search, rows, width, chunk):
         torch.amax(scores.view(len(q), width, G), 1, out=tops[:, i*G:(i + 1)*G])
     return tops
 
-# %% ../nbs/21_retrieval.ipynb #8ca084db
+# %% ../nbs/21_retrieval.ipynb #da9efe83
 def _width(n, N): return 16 if 200*n <= N else 1              # to open most of the groups would cost more than to look at all scores
 
 @patch
@@ -123,6 +123,7 @@ def candidates(self:_Search, rows, n):
         x = ids.clamp_max(N - 1)
         scores = (self.x[x] @ q[..., None])[..., 0] - self.half[x]
     scores.masked_fill_(ids >= N, -float('inf'))
+    if self.hidden > 64: self.ban(scores, rows, -float('inf'), x)
     top, order = scores.topk(min(n, scores.shape[1]), sorted=False)
     return top, x.gather(1, order)
 
