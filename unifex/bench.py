@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['BENCHES', 'bench_row', 'interleaved', 'Peak', 'peak_memory', 'apart', 'register_bench', 'run_benches',
            'write_landmarks', 'table_cost', 'class_by_class', 'bench_tables', 'bench_images', 'bench_feature_store',
-           'bench_frozen_training']
+           'bench_frozen_training', 'bench_heads']
 
 # %% ../nbs/41_bench.ipynb #f8398bb5
 import json, os, random, subprocess, sys, time
@@ -314,3 +314,60 @@ def bench_frozen_training():
         rows += [bench_row(f'{name}: 2 epochs of the loop, as measured', measured)] + [bench_row(f'{name}: {k}', first[k], seed[k], loop) for k in seed]
         rows += [bench_row(f'{name}: {k} training', sum(o.values()), measured*5, loop, bar=b) for k, o, b in (('first', first, 1/bar), ('second', second, 1/100))]
     return rows
+
+# %% ../nbs/41_bench.ipynb #8c10d5d1
+def _head_way(way, name, B, C, k, D):
+    "A training step by 'chunks', by the 'matrix' of all logits, by the 'rival', or its matrix 'products' alone"
+    import torch.nn.functional as F
+    from unifex.heads import create_head
+    x, y = torch.randn(B, D, requires_grad=True), torch.randint(0, C, (B,))
+    if way == 'products':
+        w, dw, dx, p = torch.randn(k*C, D), torch.empty(k*C, D), torch.zeros(D, B), torch.empty(2**20//B, B)
+        def step():
+            for c, d in zip(w.split(len(p)), dw.split(len(p))):
+                q = p[:len(c)]
+                for _ in range(2): torch.mm(c, x.T.detach(), out=q)
+                torch.mm(q, x.detach(), out=d); dx.addmm_(c.T, q)
+        return step
+    if way == 'rival':
+        from pytorch_metric_learning.losses import SubCenterArcFaceLoss
+        head = loss = SubCenterArcFaceLoss(num_classes=C, embedding_size=D, sub_centers=k, margin=28.65, scale=30)
+    else:
+        head = create_head(name, D, C, range(1, C + 1), k=k)
+        loss = head.loss if way == 'chunks' else lambda x, y: F.cross_entropy(head(x, y), y)
+    return lambda: torch.autograd.grad(loss(x, y), (x, *head.parameters()))
+
+def _head_step(way, name, B, C=34_800, k=3, D=64, repeat=3):
+    "Core seconds of a training step, and MB that the first one needs"
+    torch.manual_seed(0)
+    _head_way(way, name, 2, 10, k, D)() # libraries load
+    step = _head_way(way, name, B, C, k, D)
+    with peak_memory() as p: step()
+    secs = []
+    for _ in range(repeat): t = time.process_time(); step(); secs.append(time.process_time() - t)
+    return min(secs, default=None), p.mb
+
+# %% ../nbs/41_bench.ipynb #dda81c89
+def _head_rows(name, B, ways, bars=None, turns=1):
+    "Rows of a head by chunks against each other way; `bars` of seconds and MB against the rival"
+    runs = [{w: apart('unifex.bench:_head_step', w, name, B, threads=1) for w in ('chunks', *ways)} for _ in range(turns)]
+    secs, mb = ({w: f(r[w][i] for r in runs) for w in runs[0]} for i, f in ((0, min), (1, max)))
+    rows = []
+    for w in [w for w in ways if w != 'products']:
+        s_bar, mb_bar = bars if w == 'rival' else (None, None)
+        what, who = f'{name}, batch of {B:,}', 'pytorch-metric-learning' if w == 'rival' else 'a matrix of logits'
+        rows += [bench_row(what, secs['chunks'], secs[w], who, floor=secs.get('products'), bar=s_bar), bench_row(f'{what}: memory', mb['chunks'], mb[w], who, 'MB', bar=mb_bar)]
+    return rows
+
+@register_bench
+def bench_heads()->list[dict]: # rows, see `bench_row`; without pytorch-metric-learning, none against it
+    "A training step of the margin heads by chunks of classes, against pytorch-metric-learning and a matrix of logits"
+    from importlib.util import find_spec
+    from unifex.heads import HEADS
+    rival = ['rival'] if find_spec('pytorch_metric_learning') else []
+    if not rival: print('pytorch-metric-learning is not installed: no rows against it')
+    rows = []
+    for B, bars in ((1024, (.45, .2)), (128, (1., None))): rows += _head_rows('ArcFace', B, (*rival, 'matrix', 'products'), bars, turns=2)
+    for name in [n for n in HEADS if n != 'ArcFace']: rows += _head_rows(name, 1024, ['matrix'])
+    big = apart('unifex.bench:_head_step', 'chunks', 'ArcFace', 4096, 350_000, 3, 64, 0, threads=1)[1]
+    return [*rows, bench_row('ArcFace, batch of 4,096, 350,000 classes: beyond gradients', big - 350_000*3*64*4/2**20, unit='MB', bar=4096)]
