@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['BENCHES', 'bench_row', 'interleaved', 'Peak', 'peak_memory', 'apart', 'register_bench', 'run_benches',
-           'write_landmarks', 'table_cost', 'class_by_class', 'bench_tables', 'bench_images', 'bench_feature_store',
+           'write_landmarks', 'table_cost', 'class_by_class', 'bench_tables', 'bench_images', 'knn_data', 'knn_ways',
+           'knn_seconds', 'knn_memory', 'bench_knn', 'score_seconds', 'bench_score', 'bench_feature_store',
            'bench_frozen_training', 'bench_heads']
 
 # %% ../nbs/41_bench.ipynb #f8398bb5
@@ -187,6 +188,92 @@ def bench_images()->list[dict]: # rows, see `bench_row`
                  bench_row(f'{name}, farthest byte inside', r['inside'], unit='of 255', bar=3),
                  bench_row(f'{name}, at the cut edges', r['edges'], unit='of 255')]
     return rows
+
+# %% ../nbs/41_bench.ipynb #d3d1bff3
+def _have(module):
+    import importlib.util
+    return importlib.util.find_spec(module) is not None
+
+def knn_data(n_query=5000, n_index=200_000, dim=64, unit=True, seed=42):
+    "Vectors of queries and index, float32 arrays"
+    rng = np.random.default_rng(seed)
+    xs = [rng.standard_normal((n, dim), dtype=np.float32) for n in (n_query, n_index)]
+    return [x/np.linalg.norm(x, axis=1, keepdims=True) for x in xs] if unit else xs
+
+def knn_ways(unit, k=5, block=500):
+    "Name -> search, ours and others', each giving (Q, k) ids; `floor` is the product alone"
+    import torch
+    from unifex.retrieval import knn
+    q, x = knn_data(unit=unit)
+    a, b, out = torch.from_numpy(q), torch.from_numpy(x), torch.empty(block, len(x))
+    half = b.square().sum(1)/2
+    def floor():
+        for o in a.split(block): torch.mm(o, b.T, out=out)
+    def plain(): return torch.cat([torch.addmm(-half, o, b.T, out=out).topk(k)[1] for o in a.split(block)]).numpy()
+    ways = {'floor': floor, 'torch': lambda: knn(q, x, k, backend='torch')[1], 'product and topk': plain}
+    if _have('faiss'):
+        import faiss
+        metric = faiss.METRIC_INNER_PRODUCT if unit else faiss.METRIC_L2
+        ways |= {'faiss': lambda: knn(q, x, k, backend='faiss')[1], 'faiss.knn': lambda: faiss.knn(q, x, k, metric=metric)[1]}
+    if _have('sklearn'):
+        from sklearn.neighbors import NearestNeighbors
+        ways['scikit-learn'] = lambda: NearestNeighbors(n_neighbors=k, algorithm='brute').fit(x).kneighbors(q)[1]
+    return ways
+
+def knn_seconds(unit, repeat=2):
+    "Seconds of `knn_ways`; each finds what ours finds, but for what rounding may swap"
+    ways = knn_ways(unit)
+    ids = ways['torch']()
+    for name, f in ways.items():
+        if name != 'floor' and (same := (f() == ids).mean()) < .999: raise ValueError(f'{name} has {same:.3%} of the neighbours of knn')
+    return interleaved(ways, repeat)
+
+def knn_memory(n_query, n_index):
+    "MB that a search takes beyond its vectors and torch"
+    from unifex.retrieval import knn
+    q, x = knn_data(n_query, n_index)
+    knn(q[:10], x[:100], 5)
+    with peak_memory() as peak: knn(q, x, 5)
+    return peak.mb + (q.nbytes + x.nbytes)/2**20
+
+@register_bench
+def bench_knn():
+    "Exact nearest neighbours: seconds beside the product, and memory"
+    rows = []
+    for name, unit in ('unit', True), ('raw', False):
+        t = apart('unifex.bench:knn_seconds', unit, threads=2)
+        for way, bar in ('faiss', 1.6 if unit else 1.9), ('torch', 2.4):
+            if way in t: rows.append(bench_row(f'5k in 200k, {name}, {way}: product', t[way], t['floor'], 'product', floor=t['floor'], bar=bar))
+        rows += [bench_row(f'5k in 200k, {name}: {o}', min(t['torch'], t.get('faiss', np.inf)), t[o], o, floor=t['floor'])
+                 for o in ('faiss.knn', 'scikit-learn', 'product and topk') if o in t]
+    mb = apart('unifex.bench:knn_memory', 10_000, 1_000_000, threads=2)
+    return [*rows, bench_row('10k in 1M: memory with vectors', mb, unit='MB', bar=4096)]
+
+# %% ../nbs/41_bench.ipynb #6e54075a
+def score_seconds(repeat=1):
+    "Seconds from embeddings to a score, ours and pytorch-metric-learning's, on 5,000 queries and 200,000 rows; the P@1 of both"
+    import torch
+    from pytorch_metric_learning.utils.accuracy_calculator import AccuracyCalculator
+    from unifex.annotations import make_table
+    from unifex.evaluation import Embeddings, evaluate
+    rng = np.random.default_rng(0)
+    q, x = knn_data()
+    ya, yb = rng.integers(0, 10_000, len(q)), rng.integers(0, 10_000, len(x))
+    centres = rng.standard_normal((10_000, 64), dtype=np.float32)*.1
+    q, x = [o/np.linalg.norm(o, axis=1, keepdims=True) for o in (q + centres[ya], x + centres[yb])]
+    e = [Embeddings(v, make_table([f'{n}/{i}' for i in range(len(y))], y.astype(str), 'd', 'd')) for v, y, n in ((q, ya, 'q'), (x, yb, 'x'))]
+    a = [torch.from_numpy(o) for o in (q, ya, x, yb)]
+    calc = AccuracyCalculator(include=('precision_at_1',), k=5)
+    ours, theirs = evaluate(*e, map_k=5, metric='euclidean').overall['R@1'], calc.get_accuracy(*a)['precision_at_1']
+    return interleaved({'ours': lambda: evaluate(*e, map_k=5, metric='euclidean'), 'theirs': lambda: calc.get_accuracy(*a)}, repeat), float(ours), float(theirs)
+
+@register_bench
+def bench_score():
+    "From embeddings to mMP@5"
+    if not _have('pytorch_metric_learning'): print('score: left out, pip install pytorch-metric-learning'); return []
+    t, ours, theirs = apart('unifex.bench:score_seconds', threads=2)
+    if abs(ours - theirs) > 1e-6: raise ValueError(f'P@1 is {ours} here and {theirs} there')
+    return [bench_row('5k in 200k: score', t['ours'], t['theirs'], 'AccuracyCalculator', bar=.5)]
 
 # %% ../nbs/41_bench.ipynb #6ccc32c0
 def _big_store(folder, n=328_400, d=1152, shard=2048):

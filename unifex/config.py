@@ -47,6 +47,7 @@ class HeadConfig:
     m: float|None = None                     # margin: radians for ArcFace, cosine for CosFace; NormFace has none
     m_max: float|None = None                 # DynM-ArcFace: margin of the smallest class
     m_min: float|None = None                 # DynM-ArcFace: margin of the largest class
+    rule: str|None = None                    # DynM-ArcFace: 'cosine' (UniFEx) or 'inverse_root' of the class's number of pictures
     h: float|None = None                     # AdaFace: how much the length of the embedding counts
     t_alpha: float|None = None               # AdaFace: weight of a new batch in the running lengths
     dynamic_s: bool|None = None              # AdaCos: let the scale follow the training
