@@ -31,7 +31,7 @@ from .annotations import image_paths
 from .core import atomic_path, cache_dir, map_threads, write_text
 from .evaluation import Embeddings
 from .images import ImageError, decode_image, read_bytes
-from .loaders import EpochOrder, ImageRows, iter_batches, read_batches
+from .loaders import EpochDL, EpochOrder, ImageRows, iter_batches, read_batches
 from .transforms import TrainTransform, normalize, resize
 
 # %% ../nbs/31_features.ipynb #4600c28f
@@ -495,25 +495,17 @@ def place_features(
         x = x.tensor()
     return (x.to(device) if on_gpu else x).flatten(0, -2)
 
-class FeatureDL(DataLoader):
+class FeatureDL(EpochDL):
     "Batches (features float32 (B, D), class ids int64 (B,)) of a `FeatureSet`; each epoch shows one view of a picture, drawn by (seed, epoch), the first where it does not shuffle"
     @delegates(DataLoader.__init__)
     def __init__(self, dataset:FeatureSet, bs=256, seed=42, sampler='shuffle', k=4, max_memory=2**31, num_workers=0, **kwargs):
         super().__init__(dataset, bs=bs, num_workers=0, **kwargs)
-        self.seed, self.sampler, self.k, self.max_memory, self.epoch, self.skip = seed, sampler, k, max_memory, -1, 0
+        self.seed, self.sampler, self.k, self.max_memory = seed, sampler, k, max_memory
         self.x, self.views = place_features(dataset.source, torch.device(self.device or 'cpu'), max_memory), dataset.source.shape[1] if dataset.source.ndim == 3 else 1
         at = self.x.device if isinstance(self.x, Tensor) else 'cpu'
         self.y = torch.tensor(dataset.table.class_id.to_numpy(), dtype=torch.long, device=at)
         self.order = EpochOrder(dataset.table, sampler, bs, seed, k) if self.shuffle else None
         if self.order is not None: self.n = len(self.order)
-    def randomize(self): self.epoch += 1 # fastai calls it when a pass begins
-    def set_epoch(self, epoch:int, skip:int=0): # of the next pass, and how many of its batches to leave out
-        self.epoch, self.skip = epoch - 1, skip
-        return self
-    def one_batch(self):
-        epoch, skip = self.epoch, self.skip
-        try: return super().one_batch()
-        finally: self.epoch, self.skip = epoch, skip
     def get_idxs(self):
         self.idxs = np.arange(self.n) if self.order is None else self.order(self.epoch)
         return self.idxs

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['SAMPLERS', 'ImageRows', 'read_batches', 'iter_batches', 'shuffled', 'domain_balanced', 'round_robin',
-           'class_balanced', 'EpochOrder', 'ImageDL', 'image_dls', 'show_rows']
+           'class_balanced', 'EpochOrder', 'EpochDL', 'ImageDL', 'image_dls', 'show_rows']
 
 # %% ../nbs/05_loaders.ipynb #edea53b5
 import threading
@@ -197,17 +197,10 @@ class EpochOrder:
     def __len__(self): return self.n
     def __call__(self, epoch:int) -> np.ndarray: return SAMPLERS[self.sampler](self.groups, self.bs, self.k, np.random.default_rng([self.seed, epoch]))
 
-# %% ../nbs/05_loaders.ipynb #30489240
-class ImageDL(DataLoader):
-    "Batches (uint8 (b, 3, S, S), class_id int64 (b,)) of an `ImageRows`; `threads` read ahead, `failed` holds {row number: error}"
-    @delegates(DataLoader.__init__)
-    def __init__(self, dataset:ImageRows, bs=64, threads=2, seed=42, sampler='shuffle', k=4, color_late=None, num_workers=0, **kwargs):
-        super().__init__(dataset, bs=bs, num_workers=0, **kwargs)
-        self.threads, self.seed, self.sampler, self.k, self.failed, self.epoch, self.skip = threads, seed, sampler, k, {}, -1, 0
-        self.order = EpochOrder(dataset.table, sampler, bs, seed, k) if self.shuffle else None
-        if self.order is not None: self.n = len(self.order)
-        jitter = dataset.transform is not None and dataset.transform.jitter is not None
-        self.color_late = jitter and (self.device is not None and self.device.type == 'cuda' if color_late is None else color_late)
+# %% ../nbs/05_loaders.ipynb #16cd0674
+class EpochDL(DataLoader):
+    "A loader whose passes are numbered, so that one can be asked for, or the rest of one: subclasses draw by `self.epoch` and leave out `self.skip` batches"
+    epoch, skip = -1, 0
     def randomize(self): self.epoch += 1 # fastai calls it when a pass begins
     def set_epoch(self, epoch:int, skip:int=0): # of the next pass, and how many of its batches to leave out
         self.epoch, self.skip = epoch - 1, skip
@@ -216,6 +209,18 @@ class ImageDL(DataLoader):
         epoch, skip = self.epoch, self.skip
         try: return super().one_batch()
         finally: self.epoch, self.skip = epoch, skip
+
+# %% ../nbs/05_loaders.ipynb #30489240
+class ImageDL(EpochDL):
+    "Batches (uint8 (b, 3, S, S), class_id int64 (b,)) of an `ImageRows`; `threads` read ahead, `failed` holds {row number: error}"
+    @delegates(DataLoader.__init__)
+    def __init__(self, dataset:ImageRows, bs=64, threads=2, seed=42, sampler='shuffle', k=4, color_late=None, num_workers=0, **kwargs):
+        super().__init__(dataset, bs=bs, num_workers=0, **kwargs)
+        self.threads, self.seed, self.sampler, self.k, self.failed = threads, seed, sampler, k, {}
+        self.order = EpochOrder(dataset.table, sampler, bs, seed, k) if self.shuffle else None
+        if self.order is not None: self.n = len(self.order)
+        jitter = dataset.transform is not None and dataset.transform.jitter is not None
+        self.color_late = jitter and (self.device is not None and self.device.type == 'cuda' if color_late is None else color_late)
     def get_idxs(self): return super().get_idxs() if self.order is None else self.order(self.epoch).tolist()
     def create_batches(self, samps):
         t, epoch, skip, batches = self.dataset.transform, self.epoch, self.skip, list(self.chunkify(samps))
