@@ -288,7 +288,7 @@ def _store_costs(folder):
     "Seconds to open, look up and check the store, to feed an epoch in several ways; MB of private memory while mapped"
     from fastai.data.core import TfmdDL
     from unifex.features import FeatureSet, FeatureStore, feature_dls
-    keys, out, card = _big_store(folder), {}, {'model': 'made up'}
+    keys, card = _big_store(folder), {'model': 'made up'}
     t = interleaved({'open': lambda: FeatureStore(card, folder)}, 2)
     store = FeatureStore(card, folder)
     t |= interleaved({'look up': lambda: store.find(keys), 'check': lambda: store.damaged(np.arange(len(keys)))}, 2)

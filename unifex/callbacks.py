@@ -304,7 +304,8 @@ def _below(tensors:dict, prefix:str) -> dict: return {k[len(prefix):]: v for k, 
 
 def load_training_state(learn:Learner, tensors:dict, info:dict):
     "Put the state of `training_state` into a Learner whose fit has begun, random numbers apart"
-    missing, odd = learn.model.load_state_dict(_below(tensors, 'model.'), strict=False)
+    try: missing, odd = learn.model.load_state_dict(_below(tensors, 'model.'), strict=False)
+    except RuntimeError as e: raise TrainingError(f'the checkpoint is of another model: {e}') from None
     if odd or set(missing) - _frozen(learn.model): raise TrainingError(f'the checkpoint is of another model: {len(odd)} unknown tensors, {len(missing)} missing')
     ps = learn.opt.all_params().itemgot(0)
     where = lambda p, t: t if t.ndim == 0 and not p.is_cuda else t.to(p.device)
@@ -334,10 +335,14 @@ class ResumableLearner(Learner):
 class Resume(Callback):
     "Go on from the checkpoint in `folder`; the Learner must be a `ResumableLearner` made as the one that wrote it"
     order = 70 # when every other callback has reset itself
-    def __init__(self, folder:str|Path): self.folder, self.rng = Path(folder), None
+    def __init__(self,
+        folder:str|Path, # of the checkpoint
+        key:str='' # what it was trained on, as given to `Checkpoint`
+    ): self.folder, self.key, self.rng = Path(folder), key, None
     def before_fit(self):
         try: tensors, info = load_file(self.folder/'state.safetensors'), json.loads((self.folder/'state.json').read_text(encoding='utf-8'))
         except Exception as e: raise TrainingError(f'the checkpoint {self.folder} cannot be read: {e}') from None
+        if info['key'] != self.key: raise TrainingError(f'the pictures are not those that {self.folder} was trained on; start anew with overwrite=True (--overwrite) or another output_dir')
         load_training_state(self.learn, tensors, info)
         self.learn.first, self.rng = (info['epoch'], info['batch']), (_below(tensors, 'random.'), info['random'])
         bar = getattr(getattr(self.learn, 'progress', None), 'mbar', None)
@@ -360,9 +365,10 @@ class Checkpoint(Callback):
         epochs=(), # after which, counted from 1; a single -n: after every n-th
         every:int=0, # batches; 0: never in the middle of an epoch
         keep:int=0, # so many of those named by epoch or step stay; 0: all
-        seconds:float=60. # between two writings of `last`
+        seconds:float=60., # between two writings of `last`
+        key:str='' # what is trained on; `Resume` refuses a checkpoint with another
     ):
-        self.folder, self.embedder, self.epochs, self.every, self.keep, self.seconds = Path(folder), embedder, list(epochs), every, keep, seconds
+        self.key, self.folder, self.embedder, self.epochs, self.every, self.keep, self.seconds = key, Path(folder), embedder, list(epochs), every, keep, seconds
         self.latest, self.stop, self.due, self.written = latest_checkpoint(folder), False, False, []
     def before_fit(self): self.since = time.monotonic()
 
@@ -370,11 +376,13 @@ class Checkpoint(Callback):
         "Write one, whole or not at all"
         if hasattr(self.learn, 'finite_loss'): self.learn.finite_loss.check()
         tensors, info = training_state(self.learn, epoch, batch)
+        ema = getattr(self.learn, 'ema', None)
         with atomic_path(self.folder/name) as tmp:
             tmp.mkdir()
             save_file({k: v.detach().cpu().clone().contiguous() for k, v in tensors.items()}, tmp/'state.safetensors')
-            (tmp/'state.json').write_text(json.dumps(info, allow_nan=True), encoding='utf-8')
-            if self.embedder is not None and name != 'last': self.embedder.save(tmp/'embedder')
+            (tmp/'state.json').write_text(json.dumps(info | {'key': self.key}), encoding='utf-8')
+            if self.embedder is not None and name != 'last':
+                with ema.averaged() if ema else nullcontext(): self.embedder.save(tmp/'embedder')
         self.latest, self.since = self.folder/name, time.monotonic()
         if name != 'last': self.written.append(self.folder/name)
         while self.keep and len(self.written) > self.keep: shutil.rmtree(self.written.pop(0), ignore_errors=True)

@@ -13,9 +13,9 @@ from pathlib import Path
 import pandas as pd
 from tqdm import tqdm
 
-from .config import Config, full_key, load_config, override
+from .config import Config, load_config, override
 from .core import atomic_path
-from .learner import TrainingData, config_backbone, load_data, prepare_data, train
+from .learner import TrainingData, config_backbone, load_data, prepare_data, rows_key, train
 
 # %% ../nbs/35_compare.ipynb #ff2f18ad
 def grid(**values) -> list[dict]:
@@ -23,11 +23,11 @@ def grid(**values) -> list[dict]:
     return [dict(zip(values, o)) for o in itertools.product(*values.values())]
 
 # %% ../nbs/35_compare.ipynb #ed24dc07
-def run_key(cfg:Config, n:int) -> str:
-    "A name for the result of `cfg` on `n` pictures; where it lies and what it is called do not matter"
+def run_key(cfg:Config, rows:str) -> str:
+    "A name for the result of `cfg` on the pictures of `rows_key`; where it lies and what it is called do not matter"
     d = asdict(cfg)
     for section, key in (('model', 'name'), ('train', 'store'), ('dataset', 'root'), ('dataset', 'data')): d[section].pop(key)
-    return hashlib.blake2b(json.dumps([d, n], sort_keys=True).encode(), digest_size=8).hexdigest()
+    return hashlib.blake2b(json.dumps([d, rows], sort_keys=True).encode(), digest_size=8).hexdigest()
 
 def run_row(cfg:Config, variant:dict, data:TrainingData, backbone) -> dict:
     "Train once; scores over all and by domain, parameters and seconds"
@@ -55,15 +55,16 @@ def compare(
     table, root = load_data(data, cfg)
     backbone = config_backbone(cfg)
     prepared = prepare_data(cfg, backbone, table, root)
+    same = rows_key(prepared.table)
     old = pd.read_csv(save, index_col='key') if save and Path(save).exists() else pd.DataFrame()
     rows = {k: r for k, r in old.to_dict('index').items()}
     for v, c in tqdm(runs, desc='comparing', unit=' trainings', disable=not progress):
-        key = run_key(c, len(prepared.table))
+        key = run_key(c, same)
         if key in rows: continue
         rows[key] = run_row(c, v, prepared, backbone)
         if save:
             with atomic_path(save) as tmp: pd.DataFrame.from_dict(rows, 'index').rename_axis('key').to_csv(tmp)
-    keys = [run_key(c, len(prepared.table)) for _, c in runs]
+    keys = [run_key(c, same) for _, c in runs]
     return pd.DataFrame([rows[k] for k in keys])
 
 # %% ../nbs/35_compare.ipynb #33ec6459

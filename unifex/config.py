@@ -113,8 +113,6 @@ class TrainConfig:
     views: int = 8                           # stored views of a picture, with a training transform that draws
     store: str = ''                          # folder of the feature store; empty: the user's cache
     store_dtype: str = 'float16'             # of stored features: 'float16', 'bfloat16' or 'float32'
-    gpu_ids: list[int] = field(default_factory=list) # for --data_parallelism; empty: all
-    data_parallel: bool = False              # use several GPUs
 
 @dataclass
 class OptimizerConfig:
@@ -187,7 +185,8 @@ def coerce(
 # %% ../nbs/30_config.ipynb #84aad50f
 RENAMED = {'model.neck.neck_type': 'model.neck.type', 'model.backbone.freeze_backbone': 'model.backbone.freeze'}
 UNUSED = {'model.output_dir': 'given to train_unifex', 'model.cloud_upload': 'upload a finished run', 'model.backbone.network_arch': 'only a name', 'model.backbone.output_dim': 'read from the backbone',
-          'dataset.cls_dist_file': 'counted from the table', 'transform.mean': "the backbone's own", 'transform.std': "the backbone's own"}
+          'dataset.cls_dist_file': 'counted from the table', 'transform.mean': "the backbone's own", 'transform.std': "the backbone's own",
+          'train.gpu_ids': 'a training runs on one device', 'train.data_parallel': 'a training runs on one device'}
 
 def _walk(d, at=''):
     "(full key in lower case, value) of all values of nested dictionaries"

@@ -13,7 +13,7 @@ import numpy as np, pandas as pd
 from matplotlib import pyplot as plt
 from .annotations import CLASS, AnnotationError, add_class_ids, check_table, draw_rows, sample_table, summarise
 from .core import atomic_path, map_threads, nearest
-from .datasets import DatasetError, find_folder, get_card, load_dataset
+from .datasets import DatasetError, get_card, load_dataset
 from .images import IMAGE_EXTENSIONS, ImageError, decode_image, safe_join, save_image
 
 # %% ../nbs/03_curation.ipynb #68dd3c8f

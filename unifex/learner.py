@@ -7,12 +7,12 @@ __all__ = ['MarginModel', 'optimizer', 'precision_callback', 'unifex_learner', '
            'load_data', 'limit_training', 'hold_out', 'split_mask', 'query_index', 'exclusions', 'held_out_report',
            'zero_shot_reports', 'config_backbone', 'config_embedder', 'head_settings', 'tensorboard_callback',
            'config_learner', 'fitting_batch', 'training_length', 'fit', 'TrainingData', 'set_aside', 'prepare_data',
-           'data_loaders', 'training_metric', 'config_checkpoint', 'train', 'claim_run', 'training_log', 'save_head',
-           'save_figures', 'all_reports', 'plot_report', 'save_run', 'run_name', 'start_run', 'train_unifex', 'Run',
-           'load_run']
+           'data_loaders', 'training_metric', 'rows_key', 'config_checkpoint', 'train', 'claim_run', 'training_log',
+           'save_head', 'save_figures', 'all_reports', 'plot_report', 'save_run', 'run_name', 'start_run',
+           'train_unifex', 'Run', 'load_run']
 
 # %% ../nbs/33_learner.ipynb #6b3a3a5b
-import importlib.util, json, math
+import hashlib, importlib.util, json, math, shutil
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -265,6 +265,7 @@ def config_learner(
     if t.ema: cbs.append(EMA(t.ema))
     if t.patience: cbs.append(KeepBest(t.patience))
     if t.print_freq: cbs.append(SayLoss(t.print_freq))
+    if t.unfreeze and cfg.model.backbone.freeze: raise ValueError(f"train.unfreeze = {t.unfreeze!r} needs a backbone that is trained: model.backbone.freeze false (--freeze no)")
     if t.unfreeze: cbs.append(Unfreeze(alternate if t.unfreeze == 'alternate' else lp_ft(t.probe_epochs)))
     if t.tensorboard: cbs.append(tensorboard_callback(path))
     return unifex_learner(dls, embedder, head, o.lr, o.name, o.weight_decay, o.momentum, t.precision, metrics, cbs, path, o.layer_decay, o.rho)
@@ -305,10 +306,11 @@ def fit(
     if bar: cbs.append(EpochBar(f'training, seed {cfg.seed}'))
     if checkpoint:
         cbs.append(checkpoint)
-        if checkpoint.latest: print(f'going on from {checkpoint.latest}'); cbs.append(Resume(checkpoint.latest))
+        if checkpoint.latest: print(f'going on from {checkpoint.latest}'); cbs.append(Resume(checkpoint.latest, checkpoint.key))
     own = learn.cbs.filter(lambda o: bar is not False and isinstance(o, ProgressCallback))
     with learn.removed_cbs(own), learn.no_logging() if bar is None else nullcontext(), checkpoint.catching() if checkpoint else nullcontext():
         try: learn.fit(n, cfg.optimizer.lr, cbs=cbs)
+        except TrainingError as e: raise TrainingError(str(e).split('\n\t')[-1]) from None # without the callback's name, which fastai puts before it
         except torch.cuda.OutOfMemoryError: raise TrainingError(f'the GPU has too little memory for batches of {bs}{fitting_batch(learn)}') from None
 
 # %% ../nbs/33_learner.ipynb #9c061c17
@@ -374,10 +376,14 @@ def training_metric(cfg:Config, data:TrainingData, dls:DataLoaders) -> list|None
     rows = data.table[query].reset_index(drop=True)
     return [RetrievalMetric(dls.valid, rows, exclusions(data.table), every=max(1, training_length(cfg, len(dls.train))[0]//20))]
 
-def config_checkpoint(cfg:Config, embedder:Embedder, folder:Path, bs:int) -> Checkpoint:
-    "The checkpoints that `cfg.train` asks for"
+def rows_key(table:pd.DataFrame) -> str:
+    "A name for the pictures, classes and splits of a table, in their order"
+    return hashlib.blake2b(pd.util.hash_pandas_object(table[['image', 'dataset', 'label', 'split']].astype(str), index=False).to_numpy().tobytes(), digest_size=8).hexdigest()
+
+def config_checkpoint(cfg:Config, embedder:Embedder, folder:Path, bs:int, table:pd.DataFrame) -> Checkpoint:
+    "The checkpoints that `cfg.train` asks for, of a training on `table`"
     t = cfg.train
-    return Checkpoint(folder, embedder, t.save_epoch, t.save_iter or math.ceil(t.seen_img_save/bs), t.keep)
+    return Checkpoint(folder, embedder, t.save_epoch, t.save_iter or math.ceil(t.seen_img_save/bs), t.keep, key=rows_key(table))
 
 def train(
     cfg:Config,
@@ -391,7 +397,7 @@ def train(
     embedder = config_embedder(cfg, backbone)
     dls = data_loaders(cfg, data, embedder.preproc)
     learn = config_learner(cfg, embedder, dls, class_counts(data.table), training_metric(cfg, data, dls), folder or '.')
-    fit(learn, cfg, bar, folder and config_checkpoint(cfg, embedder, Path(folder)/'checkpoints', dls.train.bs))
+    fit(learn, cfg, bar, folder and config_checkpoint(cfg, embedder, Path(folder)/'checkpoints', dls.train.bs, data.table))
     embedder.eval()
     learn.vectors = (embed_images(embedder, data.table, data.root).vectors if data.features is None else
                      embedder.embed_features(data.features.x).cpu().numpy())
@@ -408,7 +414,8 @@ def claim_run(
     "Make the run's folder and write `config.yaml`; `FileExistsError` where it holds something else"
     folder = Path(folder)
     if folder.exists() and not folder.is_dir(): raise FileExistsError(f'{folder} is a file; give another output_dir')
-    if folder.exists() and any(folder.iterdir()) and not overwrite:
+    if overwrite: shutil.rmtree(folder/'checkpoints', ignore_errors=True) # or the new run would go on from the old one's
+    elif folder.exists() and any(folder.iterdir()):
         mine = (folder/'config.yaml').exists() and load_config(folder/'config.yaml') == cfg
         if not mine or (folder/'results.csv').exists():
             what = 'a finished run' if mine else 'another run' if (folder/'config.yaml').exists() else 'other files'
@@ -463,7 +470,7 @@ def save_run(
     reports:dict[str, Report]|None=None # rows of `results.csv`; None: the trained embedding beside the zero-shot ones
 ) -> pd.DataFrame:
     "Write everything a run leaves behind; returns the table of results, which is written last"
-    data, cfg = learn.data, learn.config
+    data = learn.data
     learn.embedder.save(folder/'embedder')
     export_torchscript(learn.embedder, folder/'embedder.pt')
     Embeddings(learn.vectors, data.table).save(folder/'index')
