@@ -96,6 +96,8 @@ class TrainConfig:
     epochs: int = 10
     iterations: int = 0                      # batches, where not epoch_based
     device: str = ''                         # 'cpu', 'cuda', 'cuda:1', 'mps'; empty takes the best at hand
+    data_parallel: bool = False              # a process for each GPU, see `unifex.distributed`; `unifex_train` starts them
+    gpu_ids: list[int]|None = None           # the GPUs of data_parallel, None: all; without data_parallel the first of them is taken
     precision: str = 'auto'                  # 'fp32', 'fp16', 'bf16'; auto: fp16 on CUDA, fp32 elsewhere
     grad_clip: float|None = None             # largest norm of the gradient
     accumulate: int = 1                      # batches to a step of the optimiser
@@ -185,8 +187,7 @@ def coerce(
 # %% ../nbs/30_config.ipynb #84aad50f
 RENAMED = {'model.neck.neck_type': 'model.neck.type', 'model.backbone.freeze_backbone': 'model.backbone.freeze'}
 UNUSED = {'model.output_dir': 'given to train_unifex', 'model.cloud_upload': 'upload a finished run', 'model.backbone.network_arch': 'only a name', 'model.backbone.output_dim': 'read from the backbone',
-          'dataset.cls_dist_file': 'counted from the table', 'transform.mean': "the backbone's own", 'transform.std': "the backbone's own",
-          'train.gpu_ids': 'a training runs on one device', 'train.data_parallel': 'a training runs on one device'}
+          'dataset.cls_dist_file': 'counted from the table', 'transform.mean': "the backbone's own", 'transform.std': "the backbone's own"}
 
 def _walk(d, at=''):
     "(full key in lower case, value) of all values of nested dictionaries"

@@ -85,12 +85,14 @@ def read_batches(
     epoch:int=0, # which view of each picture, where `rows` has a transform
     color:bool=True, # False: without the transform's colours
     skip:int=0, # leave out so many batches at the start
+    share:tuple[int, int]=(0, 1), # of each batch, of n processes: number r takes every n-th row from r on
 )->Iterator: # of (row numbers int64 array, uint8 (b, 3, S, S), [(row number, ImageError), ...])
     "Read the batches in their order; unreadable pictures are left out of the first two and listed in the third"
     n, ahead, size = max(1, num_workers), ahead if num_workers else 0, rows.preproc.size
     pool, queue, seen = _decode_threads(n), deque(), Counter()
     def start(idxs):
-        nth = [_count(seen, i) for i in idxs]
+        nth = [_count(seen, i) for i in idxs][share[0]::share[1]]
+        idxs = idxs[share[0]::share[1]]
         def read(j): return rows.read(idxs[j], epoch, nth[j], color)
         with torch.inference_mode(False): x, errors = torch.empty(len(idxs), 3, size, size, dtype=torch.uint8), {} # filled by threads that know nothing of the caller's mode
         queue.append((idxs, x, errors, [pool.submit(_fill, read, x, errors, range(k, len(idxs), n)) for k in range(n)]))
@@ -199,8 +201,8 @@ class EpochOrder:
 
 # %% ../nbs/05_loaders.ipynb #16cd0674
 class EpochDL(DataLoader):
-    "A loader whose passes are numbered, so that one can be asked for, or the rest of one: subclasses draw by `self.epoch` and leave out `self.skip` batches"
-    epoch, skip = -1, 0
+    "A loader whose passes are numbered, so that one can be asked for, or the rest of one, or of each batch the share (r, n) of process r of n: subclasses draw by `self.epoch`, leave out `self.skip` batches and heed `self.share`"
+    epoch, skip, share = -1, 0, (0, 1)
     def randomize(self): self.epoch += 1 # fastai calls it when a pass begins
     def set_epoch(self, epoch:int, skip:int=0): # of the next pass, and how many of its batches to leave out
         self.epoch, self.skip = epoch - 1, skip
@@ -225,11 +227,11 @@ class ImageDL(EpochDL):
     def create_batches(self, samps):
         t, epoch, skip, batches = self.dataset.transform, self.epoch, self.skip, list(self.chunkify(samps))
         self.skip, seen = 0, Counter(i for b in batches[:skip] for i in b)
-        for at, x, bad in read_batches(self.dataset, batches, self.threads, epoch=epoch, color=not self.color_late, skip=skip):
+        for at, x, bad in read_batches(self.dataset, batches, self.threads, epoch=epoch, color=not self.color_late, skip=skip, share=self.share):
             if bad: self.failed.update((i, str(e)) for i, e in bad)
             late = t.factors([t.draw(epoch, i, _count(seen, i)) for i in at.tolist()]) if self.color_late and len(at) else ()
-            if len(at): yield x, self.dataset.y[at], *late
-    def after_batch(self, b): return (color_jitter(b[0], *b[2:]), b[1]) if self.color_late else b
+            if len(at) or self.share[1] > 1: yield x, self.dataset.y[at], *late # processes must agree on the number of batches
+    def after_batch(self, b): return (color_jitter(b[0], *b[2:]), b[1]) if len(b) > 2 else b
     def new(self, dataset=None, cls=None, **kwargs):
         own = {k: getattr(self, k) for k in ('threads', 'seed', 'sampler', 'k')}
         return super().new(dataset, cls, **{**own, **kwargs})
