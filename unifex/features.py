@@ -5,8 +5,9 @@
 # %% auto #0
 __all__ = ['DTYPES', 'content_key', 'KeyIndex', 'file_stamp', 'FileIndex', 'picture_keys', 'row_checks', 'map_shard',
            'FeatureStore', 'StoredFeatures', 'FeatureSet', 'store_card', 'run_backbone', 'default_device',
-           'default_batch', 'view_keys', 'ViewRows', 'Shares', 'compute_missing', 'stored_dtype', 'extract_features',
-           'feature_set', 'store_table', 'embed_images', 'place_features', 'FeatureDL', 'feature_dls']
+           'default_batch', 'view_keys', 'ViewRows', 'Shares', 'compute_missing', 'stored_dtype', 'shared_keys',
+           'await_shards', 'extract_features', 'feature_set', 'store_table', 'embed_images', 'place_features',
+           'FeatureDL', 'feature_dls']
 
 # %% ../nbs/31_features.ipynb #29e8f202
 import hashlib, json, math, os, random, time, warnings
@@ -32,6 +33,7 @@ from .core import atomic_path, cache_dir, map_threads, write_text
 from .evaluation import Embeddings
 from .images import ImageError, decode_image, read_bytes
 from .loaders import EpochDL, EpochOrder, ImageRows, iter_batches, read_batches
+from .ranks import gather, interleave, my_share, on_first, ranks
 from .transforms import TrainTransform, normalize, resize
 
 # %% ../nbs/31_features.ipynb #4600c28f
@@ -336,8 +338,8 @@ class Shares:
     "What is left to compute of `keys` (n, 2), `size` rows a share"
     def __init__(self, store:FeatureStore, keys:np.ndarray, bs:int, size:int):
         self.store, self.keys, self.bs, self.size, self.claims, self.busy, self.news = store, keys, bs, size, {}, [], 0
-        n = -(-len(keys)//size)
-        self.order = np.roll(np.arange(n), -random.SystemRandom().randrange(n)).tolist()
+        n, (rank, of) = -(-len(keys)//size), ranks()
+        self.order = np.roll(np.arange(n), -(n*rank//of if of > 1 else random.SystemRandom().randrange(n))).tolist()
     def batches(self, shares:list[int], wait:bool=False):
         "Row numbers, `bs` at a time and of one share each; a share that is not to be had goes to `busy`, and `news` counts what others have done"
         for s in shares:
@@ -399,6 +401,24 @@ def stored_dtype(x:Tensor, dtype:torch.dtype) -> Tensor:
     if y.isfinite().all(): return y
     raise ValueError(f'the features do not fit {dtype} (largest {x.abs().max():.3g}); ' + ("store them as 'bfloat16' or 'float32'" if dtype == torch.float16 else 'the backbone gives infinite or undefined numbers'))
 
+# %% ../nbs/31_features.ipynb #61f1ccc6
+def shared_keys(table:pd.DataFrame, root:str|Path, **kwargs) -> tuple[np.ndarray, dict[int, str]]:
+    "`picture_keys`, for which each process of a distributed run reads its share of the files"
+    n = ranks()[1]
+    if n == 1: return picture_keys(table, root, **kwargs)
+    parts = gather(picture_keys(my_share(table), root, **kwargs))
+    return interleave([keys for keys, _ in parts]), {i*n + r: e for r, (_, errors) in enumerate(parts) for i, e in errors.items()}
+
+def await_shards(
+    store:FeatureStore,
+    seconds:float=120. # a network's file system may show a new file late
+):
+    "Go on when this process sees the shards that the others have seen"
+    names, end = set().union(*gather([p.name for p in store.shards()])), time.monotonic() + seconds
+    while not names <= {p.name for p in store.shards()}:
+        if time.monotonic() > end: raise OSError(f'{store.path} lacks shards that other processes have written; a store for several machines must be a folder that all of them see')
+        time.sleep(.2)
+
 # %% ../nbs/31_features.ipynb #8b070413
 def extract_features(
     backbone:nn.Module,                # a `Backbone`; put into eval mode and, where something is computed, moved to `device`
@@ -420,20 +440,26 @@ def extract_features(
     if transform is not None and not transform.random: transform = None  # as in evaluation
     if views < 1: raise ValueError(f'views must be 1 or more, not {views}')
     views = 1 if transform is None else views
-    store, device = FeatureStore(store_card(backbone.eval(), dtype, transform), store), default_device(device)
-    keys, errors = picture_keys(table, root, index=store.path.parent/'files', rehash=rehash, progress=progress)
+    store, device, (rank, n) = FeatureStore(store_card(backbone.eval(), dtype, transform), store), default_device(device), ranks()
+    if len(set(gather(store.path.name))) > 1: raise ValueError('the processes have different backbones; seed random weights alike')
+    bs, progress = batch_size or default_batch(device), progress and rank == 0
+    keys, errors = shared_keys(table, root, index=store.path.parent/'files', rehash=rehash, progress=progress)
     wanted, once = view_keys(keys, views), np.sort(KeyIndex(keys).rows)
     def missing(rows): return (store.refresh().find(wanted[rows].reshape(-1, 2)) < 0).reshape(-1, views).any(1) & keys[rows].any(1)
-    for attempt in range(3):
-        todo = once[missing(once)]
-        if len(todo):
-            backbone.to(device, memory_format=torch.channels_last)
-            bad = compute_missing(backbone, table.iloc[todo], root, keys[todo], store, device, batch_size or default_batch(device), num_workers, shard_size, progress, transform, views)
-            errors |= {int(todo[i]): e for i, e in bad.items()}
-        at = store.refresh().find(wanted.reshape(-1, 2)).reshape(-1, views)
+    def set_aside():
         bad = store.damaged(at[at >= 0])
         for path in bad: store.set_aside(path)
-        if not bad: break
+        return bad
+    for attempt in range(3):
+        todo = on_first(lambda: once[missing(once)])
+        if len(todo):
+            backbone.to(device, memory_format=torch.channels_last)
+            size = min(shard_size, max(bs, -(-len(todo)*views//(4*n)))) if n > 1 else shard_size
+            bad = compute_missing(backbone, table.iloc[todo], root, keys[todo], store, device, bs, num_workers, size, progress, transform, views)
+            errors |= {int(todo[i]): e for part in gather(bad) for i, e in part.items()}
+            await_shards(store)
+        at = store.refresh().find(wanted.reshape(-1, 2)).reshape(-1, views)
+        if not on_first(set_aside): break
     else: raise OSError(f'{store.path}: shards are damaged again as soon as they are written; check the disk')
     return feature_set(store, table, root, at if transform else at[:, 0], keys, errors)
 
@@ -516,13 +542,16 @@ class FeatureDL(EpochDL):
     def create_batches(self, samps):
         rows, views = np.fromiter(samps, np.int64) if not isinstance(samps, np.ndarray) else samps, self.drawn_views()
         if self.drop_last: rows = rows[:len(rows)//self.bs*self.bs]
-        rows, self.skip = rows[self.skip*self.bs:], 0
+        rows, self.skip, (rank, of) = rows[self.skip*self.bs:], 0, self.share
+        n, bs = -(-len(rows)//self.bs), len(range(rank, self.bs, of))
+        if of > 1: rows = np.concatenate([rows[:0], *(rows[i + rank:i + self.bs:of] for i in range(0, len(rows), self.bs))])
         at, y = torch.from_numpy(rows*self.views + views[rows]), self.y.index_select(0, torch.from_numpy(rows).to(self.y.device))
         on_disk = isinstance(self.x, StoredFeatures)
-        step = max(1, (8192 if on_disk else 2048)//self.bs)*self.bs  # a visit to a shard should be worth its while
+        step = max(1, (8192 if on_disk else 2048)//bs)*bs  # a visit to a shard should be worth its while
         for i, j in zip(at.to(y.device).split(step), y.split(step)):
             x = self.x[i.numpy()] if on_disk else self.x.index_select(0, i)
-            for b in zip(x.split(self.bs), j.split(self.bs)): yield b[0].to(self.device).float(), b[1]
+            for b in zip(x.split(bs), j.split(bs)): yield b[0].to(self.device).float(), b[1]
+        if 0 < len(rows) <= (n - 1)*bs: yield x[:0].to(self.device).float(), y[:0]  # of the last batch no row is left for this process
     def __iter__(self):  # fastai's goes by way of torch's machinery for workers, which takes as long as the gathering
         self.randomize(); self.before_iter(); self.get_idxs()
         yield from map(self.after_batch, self.create_batches(self.sample()))
