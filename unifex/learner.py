@@ -6,10 +6,10 @@
 __all__ = ['MarginModel', 'optimizer', 'precision_callback', 'unifex_learner', 'block_list', 'rate_groups', 'near_paths',
            'load_data', 'limit_training', 'hold_out', 'split_mask', 'query_index', 'exclusions', 'held_out_report',
            'zero_shot_reports', 'config_backbone', 'config_embedder', 'head_settings', 'tensorboard_callback',
-           'config_learner', 'fitting_batch', 'training_length', 'fit', 'TrainingData', 'set_aside', 'prepare_data',
-           'data_loaders', 'training_metric', 'rows_key', 'config_checkpoint', 'train', 'claim_run', 'training_log',
-           'save_head', 'save_figures', 'all_reports', 'plot_report', 'save_run', 'run_name', 'start_run',
-           'train_unifex', 'Run', 'load_run']
+           'config_learner', 'fitting_batch', 'training_length', 'fit', 'run_device', 'TrainingData', 'set_aside',
+           'prepare_data', 'data_loaders', 'training_metric', 'rows_key', 'config_checkpoint', 'train', 'claim_run',
+           'training_log', 'save_head', 'save_figures', 'all_reports', 'plot_report', 'save_run', 'run_name',
+           'start_run', 'train_unifex', 'Run', 'load_run']
 
 # %% ../nbs/33_learner.ipynb #6b3a3a5b
 import hashlib, importlib.util, json, math, shutil
@@ -29,14 +29,14 @@ from fastai.data.core import DataLoaders
 from fastai.learner import Learner
 from fastai.optimizer import SGD, Adam
 from fastai.torch_core import set_seed
-from fastcore.basics import patch
+from fastcore.basics import noop, patch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from .annotations import (add_class_ids, check_table, class_counts, read_table, sample_table, single_image_classes, split_by_class, split_query_index,
                                 write_table)
 from .backbones import create_backbone, freeze
-from .callbacks import (EMA, SAM, Autocast, Checkpoint, EpochBar, FiniteLoss, KeepBest, Rates, ResumableLearner, Resume, RetrievalMetric, SayLoss, TrainingError, TrainOnly,
+from .callbacks import (EMA, SAM, Autocast, Checkpoint, Distributed, EpochBar, FiniteLoss, KeepBest, Rates, ResumableLearner, Resume, RetrievalMetric, SayLoss, TrainingError, TrainOnly,
                               Unfreeze, alternate, latest_checkpoint, lp_ft, rate_schedule)
 from .config import Config, DatasetConfig, load_config, override, save_config
 from .core import atomic_path, nearest, write_text
@@ -50,6 +50,7 @@ from .images import check_images, decode_image
 from .loaders import image_dls
 from .necks import create_neck
 from .plots import plot_losses, plot_retrieval
+from .ranks import gather, interleave, join_ranks, launched, my_share, on_first, ranks
 from .transforms import EvalTransform, create_transform
 
 # %% ../nbs/33_learner.ipynb #a5e443e8
@@ -96,14 +97,16 @@ def unifex_learner(
     layer_decay:float=1.,      # of a backbone that is trained, see `rate_groups`
     rho:float=.05              # of SAM
 ) -> Learner:
-    "A fastai Learner that trains `embedder` under `head`; `learn.embedder` is the whole embedder, features stored or not"
+    "A fastai Learner that trains `embedder` under `head`; `learn.embedder` is the whole embedder, features stored or not. Started by a launcher, it trains with the other processes"
+    rank, n = join_ranks(dls.device)
     stored = dls.train.one_batch()[0].ndim == 2
     body = nn.Identity() if stored else nn.Sequential(EvalTransform(embedder.preproc), embedder.backbone)
     model = MarginModel(body, embedder.neck, head).to(dls.device)
     groups, scale = (None, None) if layer_decay == 1 or stored else rate_groups(model, layer_decay)
     split = {} if groups is None else {'splitter': lambda m: groups}
-    cbs = [TrainOnly(), FiniteLoss(), *precision_callback(precision, dls.device), *([SAM(rho)] if opt.startswith('SAM_') else []), *(cbs or [])]
+    cbs = [TrainOnly(), FiniteLoss(), *precision_callback(precision, dls.device), *([SAM(rho)] if opt.startswith('SAM_') else []), *([Distributed()] if n > 1 else []), *(cbs or [])]
     learn = ResumableLearner(dls, model, loss_func=head.loss, lr=lr, opt_func=optimizer(opt, momentum), wd=wd, metrics=metrics, path=path, cbs=cbs, **split)
+    if rank: learn.remove_cb(ProgressCallback); learn.logger = noop
     learn.embedder, learn.scale = embedder, scale
     return learn
 
@@ -264,10 +267,11 @@ def config_learner(
     if t.accumulate > 1 and o.name.startswith('SAM_'): raise ValueError(f'accumulate = {t.accumulate} does not go with {o.name}, whose second pass needs the whole batch; take a larger batch_size')
     if t.ema: cbs.append(EMA(t.ema))
     if t.patience: cbs.append(KeepBest(t.patience))
-    if t.print_freq: cbs.append(SayLoss(t.print_freq))
+    first = ranks()[0] == 0
+    if t.print_freq and first: cbs.append(SayLoss(t.print_freq))
     if t.unfreeze and cfg.model.backbone.freeze: raise ValueError(f"train.unfreeze = {t.unfreeze!r} needs a backbone that is trained: model.backbone.freeze false (--freeze no)")
     if t.unfreeze: cbs.append(Unfreeze(alternate if t.unfreeze == 'alternate' else lp_ft(t.probe_epochs)))
-    if t.tensorboard: cbs.append(tensorboard_callback(path))
+    if t.tensorboard and first: cbs.append(tensorboard_callback(path))
     return unifex_learner(dls, embedder, head, o.lr, o.name, o.weight_decay, o.momentum, t.precision, metrics, cbs, path, o.layer_decay, o.rho)
 
 # %% ../nbs/33_learner.ipynb #110111d7
@@ -302,16 +306,25 @@ def fit(
     steps, bs = len(learn.dls.train), learn.dls.train.bs
     n, total = training_length(cfg, steps)
     learn.max_batches = total
+    first, latest = ranks()[0] == 0, checkpoint and on_first(lambda: checkpoint.latest)
+    if not first: bar = None
     cbs = [Rates(rate_schedule(cfg.scheduler, cfg.optimizer.lr, steps, total, bs, learn.moms), total, learn.scale)]
     if bar: cbs.append(EpochBar(f'training, seed {cfg.seed}'))
     if checkpoint:
         cbs.append(checkpoint)
-        if checkpoint.latest: print(f'going on from {checkpoint.latest}'); cbs.append(Resume(checkpoint.latest, checkpoint.key))
+        if latest: cbs.append(Resume(latest, checkpoint.key))
+        if latest and first: print(f'going on from {latest}')
     own = learn.cbs.filter(lambda o: bar is not False and isinstance(o, ProgressCallback))
     with learn.removed_cbs(own), learn.no_logging() if bar is None else nullcontext(), checkpoint.catching() if checkpoint else nullcontext():
         try: learn.fit(n, cfg.optimizer.lr, cbs=cbs)
         except TrainingError as e: raise TrainingError(str(e).split('\n\t')[-1]) from None # without the callback's name, which fastai puts before it
         except torch.cuda.OutOfMemoryError: raise TrainingError(f'the GPU has too little memory for batches of {bs}{fitting_batch(learn)}') from None
+
+# %% ../nbs/33_learner.ipynb #2739721d
+def run_device(cfg:Config) -> str:
+    "`train.device`; where that names no GPU and one process trains, the first of `train.gpu_ids`"
+    t = cfg.train
+    return f'cuda:{t.gpu_ids[0]}' if t.gpu_ids and t.device in ('', 'cuda') and launched() == 1 and torch.cuda.is_available() else t.device
 
 # %% ../nbs/33_learner.ipynb #9c061c17
 @dataclass
@@ -340,23 +353,24 @@ def prepare_data(
     table = hold_out(table, cfg.dataset.valid, cfg.dataset.valid_frac, cfg.seed)
     if cfg.train.patience and not split_mask(table, 'val').any(): table = set_aside(table, .1, cfg.seed)
     workers, fs, t = cfg.dataloader.num_workers, None, create_transform(cfg.transform.name, backbone.preproc, cfg.seed)
-    extract = partial(extract_features, backbone, root=root, store=cfg.train.store or None, num_workers=workers, device=cfg.train.device, dtype=cfg.train.store_dtype)
+    extract = partial(extract_features, backbone, root=root, store=cfg.train.store or None, num_workers=workers, device=run_device(cfg), dtype=cfg.train.store_dtype)
     if cfg.model.backbone.freeze and cfg.train.cache != 'no':
         fs = extract(table=table)
         failed, kept = fs.failed, fs.table
     else:
-        failed = check_images(table, root, n_workers=workers)
+        failed = on_first(check_images, table, root, n_workers=workers)
         failed = failed.loc[failed.problem.isin(['missing', 'unreadable']), ['image', 'error']]
         kept = table[~table.image.isin(failed.image)].reset_index(drop=True)
-    if len(failed): print(f'{len(failed)} of {len(table)} pictures could not be read and are left out:\n{failed.head(10).to_string(index=False)}')
+    if len(failed) and ranks()[0] == 0: print(f'{len(failed)} of {len(table)} pictures could not be read and are left out:\n{failed.head(10).to_string(index=False)}')
     kept = add_class_ids(kept)  # a class may have lost all its pictures
+    if len(set(gather(rows_key(kept)))) > 1: raise ValueError('the processes have different pictures or splits; all machines need the same data')
     views = extract(table=kept[split_mask(kept, 'train')].reset_index(drop=True), transform=t, views=cfg.train.views) if fs and t.random else None
     return TrainingData(kept, Path(root), failed, fs and replace(fs, table=kept), views)
 
 # %% ../nbs/33_learner.ipynb #498e62f2
 def data_loaders(cfg:Config, data:TrainingData, preproc) -> DataLoaders:
     "fastai DataLoaders over the training rows; the validation loader holds the rows to search for"
-    train, device = split_mask(data.table, 'train'), default_device(cfg.train.device)
+    train, device = split_mask(data.table, 'train'), default_device(run_device(cfg))
     query, index = query_index(data.table)
     if cfg.train.patience: query = split_mask(data.table, 'val')
     bs = int(min(cfg.dataloader.batch_size, max(8, train.sum()//12)))  # a small folder gets enough steps
@@ -399,10 +413,10 @@ def train(
     learn = config_learner(cfg, embedder, dls, class_counts(data.table), training_metric(cfg, data, dls), folder or '.')
     fit(learn, cfg, bar, folder and config_checkpoint(cfg, embedder, Path(folder)/'checkpoints', dls.train.bs, data.table))
     embedder.eval()
-    learn.vectors = (embed_images(embedder, data.table, data.root).vectors if data.features is None else
+    learn.vectors = (interleave(gather(embed_images(embedder, my_share(data.table), data.root, device=run_device(cfg), progress=ranks()[0] == 0).vectors)) if data.features is None else
                      embedder.embed_features(data.features.x).cpu().numpy())
     embedder.cpu()
-    learn.config, learn.data, learn.report = cfg, data, held_out_report(learn.vectors, data.table)
+    learn.config, learn.data, learn.report = cfg, data, on_first(held_out_report, learn.vectors, data.table)
     return learn
 
 # %% ../nbs/33_learner.ipynb #624db4bd
@@ -507,10 +521,10 @@ def start_run(
     overwrite:bool=False # write over another run of that name
 ) -> tuple[Path, nn.Module, pd.DataFrame, Path]:
     "The run's folder, backbone, table and root; what is wrong with device, data or weights is said before anything is made"
-    precision_callback(cfg.train.precision, default_device(cfg.train.device))
+    precision_callback(cfg.train.precision, default_device(run_device(cfg)))
     table, root = load_data(data, cfg)
     backbone = config_backbone(cfg)
-    return claim_run(Path(output_dir)/cfg.model.name, cfg, overwrite), backbone, table, root
+    return on_first(claim_run, Path(output_dir)/cfg.model.name, cfg, overwrite), backbone, table, root
 
 # %% ../nbs/33_learner.ipynb #987ed4ee
 def train_unifex(
@@ -525,9 +539,10 @@ def train_unifex(
     cfg = load_config(config, **overrides)
     if isinstance(data, (str, Path)): cfg, data = override(cfg, data=str(data)), None
     cfg = override(cfg, model__name=run_name(cfg, overrides))
+    if join_ranks(cfg.train.device)[1] > 1: set_seed(cfg.seed) # random weights are to be the same in all processes
     folder, backbone, table, root = start_run(cfg, data, output_dir, overwrite)
     learn = train(cfg, backbone, prepare_data(cfg, backbone, table, root), bar, folder)
-    learn.folder, learn.results = folder, save_run(learn, folder)
+    learn.folder, learn.results = folder, on_first(save_run, learn, folder)
     return learn
 
 # %% ../nbs/33_learner.ipynb #5599d4e0
