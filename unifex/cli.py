@@ -5,8 +5,9 @@
 # %% auto #0
 __all__ = ['quickstart_command', 'train_command', 'extract_command', 'search_command', 'datasets_command', 'bench_command',
            'evaluate_command', 'add_parameter', 'split_overrides', 'run_command', 'command', 'print_table', 'print_run',
-           'unifex_train', 'seed_rows', 'quickstart', 'unifex_quickstart', 'unifex_extract', 'unifex_search',
-           'print_dataset', 'print_status', 'unifex_datasets', 'unifex_bench', 'read_or_embed', 'unifex_evaluate']
+           'relaunched', 'unifex_train', 'seed_rows', 'quickstart', 'unifex_quickstart', 'unifex_extract',
+           'unifex_search', 'print_dataset', 'print_status', 'unifex_datasets', 'unifex_bench', 'read_or_embed',
+           'unifex_evaluate']
 
 # %% ../nbs/42_cli.ipynb #259ffd39
 import argparse, inspect, os, sys, warnings
@@ -88,6 +89,31 @@ def print_run(folder:Path):
     names = sorted(o.name for o in folder.iterdir() if not o.name.startswith('.'))
     print(f'\n{folder}: {", ".join(names)}\nTry: unifex_search {folder} PICTURE')
 
+# %% ../nbs/42_cli.ipynb #60232857
+def relaunched(
+    name:str, # of the command, without unifex_
+    config:str,
+    data:str|None,
+    options:dict, # of the command
+    overrides:dict, # of the configuration
+    parallel:bool, # asked for; or by the configuration
+    processes:int
+) -> bool:
+    "Whether the command has been run by other processes; where they fail, it ends with their status"
+    from unifex.config import load_config
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore') # the training tells of unused keys
+        cfg = load_config(config, **overrides)
+    if processes < 0 or processes and not (parallel or cfg.train.data_parallel): raise ValueError(f'processes = {processes} goes with --data_parallelism, and is 1 or more')
+    if not (parallel or cfg.train.data_parallel): return False
+    from unifex.distributed import data_parallel
+    code = f'import sys; from unifex.cli import {name}_command; sys.exit({name}_command())'
+    flags = [f'--{k}' if v is True else f'--{k}={v}' for k, v in options.items() if v is not False] + [f'--{k}={v}' for k, v in overrides.items()]
+    status = data_parallel(cfg, ['-c', code, str(config), *([str(data)] if data else []), *flags], processes)
+    if status == 130: raise KeyboardInterrupt
+    if status: raise SystemExit(status)
+    return status == 0
+
 # %% ../nbs/42_cli.ipynb #a1bddebf
 def unifex_train(
     config:str,                # a preset's name or a YAML file
@@ -95,11 +121,16 @@ def unifex_train(
     *,
     output_dir:str='results',  # the run gets a folder of its own below
     overwrite:bool=False,      # write over another run of that name
+    data_parallelism:bool=False, # a process for each GPU, or each of --gpu-ids; the batch is shared out to them
+    processes:int=0,           # with it: so many processes, as on a CPU
     **overrides                # any value of the configuration
 ):
     "Train an embedder on pictures. Any value of the configuration is an option: --epochs 20, --model__head__k 1"
+    if relaunched('train', config, data, dict(output_dir=output_dir, overwrite=overwrite), overrides, data_parallelism, processes): return
     from unifex.learner import train_unifex
+    from unifex.ranks import ranks
     learn = train_unifex(config, data, output_dir, overwrite, **overrides)
+    if ranks()[0]: return
     if len(learn.results): print_table(learn.results)
     if learn.report is not None and learn.report.skipped: print(f'{learn.report.skipped} queries have no other picture of their class, and are left out of the table')
     print_run(learn.folder)
@@ -157,24 +188,33 @@ def unifex_extract(
     *,
     batch_size:int=0,          # pictures a batch; 0: 32 on a CPU, 256 on a GPU
     rehash:bool=False,         # read all files again, whatever their time of change
+    data_parallelism:bool=False, # a process for each GPU, or each of --gpu-ids
+    processes:int=0,           # with it: so many processes, as on a CPU
     **overrides                # any value of the configuration
 ):
     "Compute and store the features that a training needs. Any value of the configuration is an option: --store FOLDER, --device cuda, --num-workers 16"
+    if relaunched('extract', config, data, dict(batch_size=batch_size, rehash=rehash), overrides, data_parallelism, processes): return
     from functools import partial
+    from fastai.torch_core import set_seed
+    from fastcore.basics import noop
     from unifex.config import load_config
     from unifex.features import extract_features
-    from unifex.learner import config_backbone, hold_out, load_data
+    from unifex.learner import config_backbone, hold_out, load_data, run_device
+    from unifex.ranks import join_ranks
     from unifex.transforms import create_transform
     cfg = load_config(config, **overrides)
+    rank, n = join_ranks(cfg.train.device)
+    if n > 1: set_seed(cfg.seed)
+    say = print if rank == 0 else noop
     backbone, (table, root) = config_backbone(cfg), load_data(data, cfg)
-    run = partial(extract_features, backbone, root=root, store=cfg.train.store or None, batch_size=batch_size or None, num_workers=cfg.dataloader.num_workers, device=cfg.train.device, rehash=rehash)
+    run = partial(extract_features, backbone, root=root, store=cfg.train.store or None, batch_size=batch_size or None, num_workers=cfg.dataloader.num_workers, device=run_device(cfg), rehash=rehash)
     fs, t = run(table), create_transform(cfg.transform.name, backbone.preproc, cfg.seed)
-    print(f'{len(fs):,} of {len(table):,} pictures: {fs.source!r} in {fs.source.folder}')
-    if len(fs.failed): print(f'left out:\n{fs.failed.head(10).to_string(index=False)}')
+    say(f'{len(fs):,} of {len(table):,} pictures: {fs.source!r} in {fs.source.folder}')
+    if len(fs.failed): say(f'left out:\n{fs.failed.head(10).to_string(index=False)}')
     if not t.random: return
     table = hold_out(fs.table, cfg.dataset.valid, cfg.dataset.valid_frac, cfg.seed)
     views = run(table[table.split == 'train'], transform=t, views=cfg.train.views)
-    print(f'{len(views):,} training pictures in {cfg.train.views} views: {views.source!r} in {views.source.folder}')
+    say(f'{len(views):,} training pictures in {cfg.train.views} views: {views.source!r} in {views.source.folder}')
 
 # %% ../nbs/42_cli.ipynb #af592e7f
 def unifex_search(
