@@ -21,6 +21,7 @@ from fastai.callback.core import Callback, CancelBatchException, CancelEpochExce
 from fastai.callback.progress import ProgressCallback
 from fastai.callback.schedule import ParamScheduler, SchedCos, SchedNo, combined_cos
 from fastai.learner import Learner, Metric
+from fastai.torch_core import to_device
 from fastcore.foundation import L
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
@@ -454,7 +455,7 @@ def latest_checkpoint(
         except (OSError, ValueError, KeyError): continue
     return max(found, key=found.get, default=None)
 
-# %% ../nbs/32_callbacks.ipynb #9a91bfa8
+# %% ../nbs/32_callbacks.ipynb #831c6dd7
 class LossModel(nn.Module):
     "Pictures or features, and labels -> mean loss (scalar): all that learns in one forward pass"
     def __init__(self, model:nn.Module): # with a child `head`
@@ -467,15 +468,27 @@ class LossModel(nn.Module):
 
 class Distributed(Callback):
     "Train as one of several processes, with the loss, gradients and statistics of one that sees whole batches"
-    order = -6 # before what looks at the batch or the loss
+    order = -4 # after `Unfreeze`, before what looks at the batch or the loss
     def before_fit(self):
-        (rank, n), dl, params = ranks(), self.dls.train, list(self.learn.model.parameters())
+        (rank, n), dl = ranks(), self.dls.train
         if not isinstance(dl, EpochDL): raise TypeError(f'{type(dl).__name__} cannot give each process its share of a batch; take image_dls or feature_dls')
         if dl.bs < n: raise ValueError(f'a batch of {dl.bs} cannot be shared out to {n} processes; take batch_size {n} or more')
         own_chance()
-        dl.share, rare = (rank, n), any(p.requires_grad for name, m in self.learn.model.named_children() if name == 'body' for p in m.parameters())
-        self.whole = DistributedDataParallel(LossModel(self.learn.model), device_ids=[params[0].device] if params[0].is_cuda else None, find_unused_parameters=rare)
+        dl.share, self.learns, self.whole = (rank, n), None, None
         self.alone, self.learn.loss_func = self.learn.loss_func, self.loss
+    def before_train(self):
+        ps = {n: p for n, p in self.learn.model.named_parameters() if p.requires_grad}
+        if list(ps) == self.learns: return
+        self.learns, self.whole, p = list(ps), None, next(iter(ps.values()))
+        self.whole = DistributedDataParallel(LossModel(self.learn.model), device_ids=[p.device] if p.is_cuda else None, find_unused_parameters=self.unreached())
+    def unreached(self) -> bool:
+        "Whether a picture leaves parameters of the body without a gradient"
+        body = getattr(self.learn.model, 'body', None)
+        ps = [p for p in body.parameters() if p.requires_grad] if body else []
+        if not ps: return False
+        x, training = to_device(self.dls.train.one_batch()[0][:1], ps[0].device), body.training
+        try: return not len(x) or any(g is None for g in torch.autograd.grad(body.eval()(x).float().sum(), ps, allow_unused=True))
+        finally: body.train(training)
     def before_batch(self):
         if not self.learn.training: return
         checkpoint = getattr(self.learn, 'checkpoint', None)
