@@ -455,7 +455,7 @@ def latest_checkpoint(
         except (OSError, ValueError, KeyError): continue
     return max(found, key=found.get, default=None)
 
-# %% ../nbs/32_callbacks.ipynb #831c6dd7
+# %% ../nbs/32_callbacks.ipynb #d8abd274
 class LossModel(nn.Module):
     "Pictures or features, and labels -> mean loss (scalar): all that learns in one forward pass"
     def __init__(self, model:nn.Module): # with a child `head`
@@ -500,6 +500,8 @@ class Distributed(Callback):
         self.bare, self.learn.model = self.learn.model, self.whole
     def after_pred(self):
         if self.learn.training: self.learn.model = self.bare
+    def after_train(self):
+        for b in self.learn.model.buffers(): torch.distributed.broadcast(b, 0) # batch norms have those of their shares
     def loss(self, pred:Tensor, *_) -> Tensor:
         "The loss of the whole batch, with the gradient of this process's part in it"
         total, mine = self.part*pred.detach(), self.part*ranks()[1]*pred

@@ -153,14 +153,17 @@ def quickstart(
 ):
     "Train on the sample with several seeds; returns (table of results, the first seed's Learner)"
     from unifex.config import load_config, override
+    from fastai.torch_core import set_seed
     from unifex.learner import prepare_data, save_run, start_run, train, zero_shot_reports
+    from unifex.ranks import join_ranks, on_first
     if seeds < 1: raise ValueError(f'seeds must be 1 or more, not {seeds}')
     cfg = load_config('quickstart', **overrides)
+    if join_ranks(cfg.train.device)[1] > 1: set_seed(cfg.seed)
     folder, backbone, table, root = start_run(cfg, None, output_dir, overwrite)
     data = prepare_data(cfg, backbone, table, root)
     learners = [train(override(cfg, seed=cfg.seed + i), backbone, data) for i in range(seeds)]
     trained = {f'trained, {cfg.model.embedding_dim}, seed {cfg.seed + i}': l.report for i, l in enumerate(learners)}
-    results = save_run(learners[0], folder, zero_shot_reports(data.features, cfg.model.embedding_dim) | trained)
+    results = on_first(save_run, learners[0], folder, zero_shot_reports(data.features, cfg.model.embedding_dim) | trained)
     learners[0].folder = folder
     return seed_rows(results, list(trained)), learners[0]
 
@@ -173,7 +176,9 @@ def unifex_quickstart(
     **overrides                # any value of the configuration
 ):
     "Train a 64-number embedding on the packaged sample and compare it, on unseen classes, with what needs no training"
+    from unifex.ranks import ranks
     results, learn = quickstart(output_dir, seeds, overwrite, **overrides)
+    if ranks()[0]: return
     table, query = learn.data.table, learn.data.table.split == 'query'
     classes = lambda rows: len(rows[['dataset', 'label']].drop_duplicates())
     print(f'\nTrained on {(~query).sum():,} pictures of {classes(table[~query]):,} classes; searched {query.sum():,} pictures of {classes(table[query])} classes never seen in training.')

@@ -318,7 +318,7 @@ def fit(
     with learn.removed_cbs(own), learn.no_logging() if bar is None else nullcontext(), checkpoint.catching() if checkpoint else nullcontext():
         try: learn.fit(n, cfg.optimizer.lr, cbs=cbs)
         except TrainingError as e: raise TrainingError(str(e).split('\n\t')[-1]) from None # without the callback's name, which fastai puts before it
-        except torch.cuda.OutOfMemoryError: raise TrainingError(f'the GPU has too little memory for batches of {bs}{fitting_batch(learn)}') from None
+        except torch.cuda.OutOfMemoryError: raise TrainingError(f"the GPU has too little memory for batches of {bs}{fitting_batch(learn) if ranks()[1] == 1 else '; take a smaller batch_size, and accumulate'}") from None
 
 # %% ../nbs/33_learner.ipynb #2739721d
 def run_device(cfg:Config) -> str:
@@ -540,6 +540,7 @@ def train_unifex(
     if isinstance(data, (str, Path)): cfg, data = override(cfg, data=str(data)), None
     cfg = override(cfg, model__name=run_name(cfg, overrides))
     if join_ranks(cfg.train.device)[1] > 1: set_seed(cfg.seed) # random weights are to be the same in all processes
+    elif cfg.train.data_parallel and torch.cuda.device_count() > 1: print('train.data_parallel: this process is alone and takes one GPU; unifex_train or accelerate launch start one for each')
     folder, backbone, table, root = start_run(cfg, data, output_dir, overwrite)
     learn = train(cfg, backbone, prepare_data(cfg, backbone, table, root), bar, folder)
     learn.folder, learn.results = folder, on_first(save_run, learn, folder)
