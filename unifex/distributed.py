@@ -15,15 +15,14 @@ from .features import default_device
 from .learner import run_device
 from .ranks import launched
 
-# %% ../nbs/34_distributed.ipynb #09110ca9
+# %% ../nbs/34_distributed.ipynb #07d45bcc
 def training_gpus(cfg:Config) -> list[int]:
-    "The GPUs that `cfg` gives a training: `train.gpu_ids`, or all that are visible; none where `train.device` is another"
+    "The GPUs that `cfg` gives a training: `train.gpu_ids`, or all that are visible; the only one where there is one; none where `train.device` is another"
     if cfg.train.device not in ('', 'cuda'): return []
-    here = torch.cuda.device_count()
-    ids = list(range(here)) if cfg.train.gpu_ids is None else list(dict.fromkeys(cfg.train.gpu_ids))
-    absent = [i for i in ids if not 0 <= i < here]
-    if here and absent: raise ValueError(f'train.gpu_ids names {absent}, and this machine has the GPUs {list(range(here))}')
-    return ids if here else []
+    here = list(range(torch.cuda.device_count()))
+    ids = here if cfg.train.gpu_ids is None or len(here) < 2 else list(dict.fromkeys(cfg.train.gpu_ids))
+    if set(ids) - set(here): raise ValueError(f'train.gpu_ids names {sorted(set(ids) - set(here))}, and this machine has the GPUs {here}')
+    return ids
 
 def launch_command(
     args:list[str], # of Python: a script, or -c and code, and what follows
