@@ -227,7 +227,9 @@ def zero_shot_reports(
 def config_backbone(cfg:Config) -> nn.Module:
     "The backbone that `cfg.model.backbone` and `cfg.transform` describe, frozen where they say so"
     b = cfg.model.backbone
-    backbone = create_backbone(b.type, b.model_name, b.weights or None, b.pretrained, b.proj_layer, b.img_size or cfg.transform.size)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(cfg.seed)  # random weights, where they are asked for, are the same each time
+        backbone = create_backbone(b.type, b.model_name, b.weights or None, b.pretrained, b.proj_layer, b.img_size or cfg.transform.size)
     backbone.preproc = create_transform(cfg.transform.name, backbone.preproc).preproc
     return freeze(backbone) if b.freeze else backbone
 
