@@ -75,7 +75,7 @@ def config_help() -> str:
         for part in key.split('__'): owner, at = at, getattr(at, part)
         return at, docments(type(owner))[part]
     rows = [(f'--{k}', value(k)) for k in config_keys()]
-    return f'presets: {", ".join(presets())}\n\nvalues of the configuration, by full name or by the last part where only one has it:\n' + '\n'.join(f'  {k:30} {str(v):22} {doc}' for k, (v, doc) in rows)
+    return f'presets: {", ".join(presets())}\n\nvalues of the configuration, by full name or by the last part where only one has it:\n' + '\n'.join(f'  {k:30} {str(v):22} {doc or ""}'.rstrip() for k, (v, doc) in rows)
 
 class Parser(argparse.ArgumentParser):
     "A parser that looks up the values of the configuration only when help is asked for"
