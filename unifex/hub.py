@@ -57,6 +57,8 @@ def files_of(path:str|Path, name:str='') -> dict[str, Path]:
 class Hub:
     "Files elsewhere. `address` is what `hub` takes"
     address = ''
+    def check(self) -> None:
+        "`HubError` where something is missing that the network cannot give: a library, a login"
     def push_files(self, files:dict[str, Path], unfinished:'Unfinished|None'=None) -> list[Uploaded]:
         "Send files by name; returns when all are confirmed, or raises `HubError`"
         raise NotImplementedError
@@ -217,7 +219,7 @@ class GoogleDrive(Hub):
     client_secret:'str|Path' = field(default='', repr=False) # likewise
     chunk:int = 8 << 20                          # bytes sent in one request, a multiple of 256 KiB; a process that is killed loses less
     retry:dict = field(default_factory=dict, repr=False) # arguments of `Retry`
-    endpoint:str = 'https://www.googleapis.com'
+    endpoint:str = field(default_factory=lambda: os.environ.get('UNIFEX_DRIVE_ENDPOINT') or 'https://www.googleapis.com') # another for a rehearsal
 
     def __post_init__(self):
         if self.chunk < 1 or self.chunk % (256 << 10): raise ValueError(f'chunk must be a multiple of 262144 bytes, not {self.chunk}')
@@ -407,6 +409,9 @@ class HuggingFace(Hub):
         try: from huggingface_hub import HfApi
         except ImportError: raise HubError("the Hugging Face Hub needs huggingface_hub: pip install 'unifex[hub]'") from None
         return HfApi(endpoint=self.endpoint, token=self.token, library_name='unifex')
+    def check(self) -> None:
+        from huggingface_hub import get_token
+        if not (self.api.token or get_token()): raise HubError(f'{self.address}: nobody is logged in; hf auth login, or set HF_TOKEN, to a token that may write (huggingface.co/settings/tokens)')
     def __getstate__(self): raise TypeError('a hub holds a token and is not pickled; make it again from its address')
 
 # %% ../nbs/09_hub.ipynb #c76b62c7
@@ -539,14 +544,17 @@ def fetch(
 # %% ../nbs/09_hub.ipynb #30481ecc
 class Uploads:
     "Pushes files and folders to a hub in the background"
-    def __init__(self, hub:Hub):
-        self.hub, self.line, self.open, self.failed, self.done, self.lock = hub, queue.Queue(), {}, {}, [], threading.Lock()
+    def __init__(self, hub:Hub,
+        below:str='' # folder in the hub
+    ):
+        self.hub, self.below, self.line, self.open, self.failed, self.done, self.lock = hub, below, queue.Queue(), {}, {}, [], threading.Lock()
         self.thread = threading.Thread(target=self._work, name='uploads', daemon=True)
         self.thread.start()
-    def put(self, path:str|Path, name:str):
-        "Stand in line; returns at once"
-        with self.lock: self.open[Path(path)] = name; self.failed.pop(Path(path), None)
-        self.line.put((Path(path), name))
+    def put(self, path:str|Path, name:str=''):
+        "Stand in line, to be called `name`, or as it is called here; returns at once"
+        path = Path(path)
+        with self.lock: self.open[path] = True; self.failed.pop(path, None)
+        self.line.put((path, '/'.join(filter(None, (self.below, name or path.name)))))
     def _work(self):
         while (job := self.line.get()) is not None:
             path, name = job
