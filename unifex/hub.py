@@ -548,6 +548,7 @@ class Uploads:
         below:str='' # folder in the hub
     ):
         self.hub, self.below, self.line, self.open, self.failed, self.done, self.lock = hub, below, queue.Queue(), {}, {}, [], threading.Lock()
+        self.closing = False
         self.thread = threading.Thread(target=self._work, name='uploads', daemon=True)
         self.thread.start()
     def put(self, path:str|Path, name:str=''):
@@ -558,6 +559,7 @@ class Uploads:
     def _work(self):
         while (job := self.line.get()) is not None:
             path, name = job
+            if self.closing and self.failed: continue
             try: done, why = self.hub.push(path, name), ''
             except Exception as e: done, why = [], f'{e}' if isinstance(e, HubError) else f'{type(e).__name__}: {e}'
             with self.lock:
@@ -567,6 +569,7 @@ class Uploads:
         "Whether a path waits, is under way or failed"
         with self.lock: return Path(path) in self.open or Path(path) in self.failed
     def close(self, seconds:float|None=None) -> dict[Path, str]:
-        "Take nothing more, and wait for what is in line; path -> why it failed or is not there yet"
+        "Take nothing more and wait for what is in line, up to a failure: behind a hub that is out of reach nobody waits long. Path -> why it is not there"
+        self.closing = True
         self.line.put(None); self.thread.join(seconds)
         with self.lock: return self.failed | {p: 'not sent yet' for p in self.open}
