@@ -380,7 +380,7 @@ class Resume(Callback):
 # %% ../nbs/32_callbacks.ipynb #1bb1d0d4
 class Checkpoint(Callback):
     "Write checkpoints below `folder`: after named epochs, every so many batches, and one called `last` every minute and on Ctrl-C"
-    order = 80
+    order, uploads = 80, None # `unifex.hub.Uploads`, where checkpoints are sent to a hub
     def __init__(self,
         folder:str|Path, # of all checkpoints
         embedder=None, # saved in each, as `embedder`, but in `last`
@@ -407,8 +407,15 @@ class Checkpoint(Callback):
             if self.embedder is not None and name != 'last':
                 with ema.averaged() if ema else nullcontext(): self.embedder.save(tmp/'embedder')
         self.latest, self.since = self.folder/name, time.monotonic()
-        if name != 'last': self.written.append(self.folder/name)
-        while self.keep and len(self.written) > self.keep: shutil.rmtree(self.written.pop(0), ignore_errors=True)
+        if name != 'last':
+            self.written.append(self.folder/name)
+            if self.uploads: self.uploads.put(self.folder/name)
+        self.tidy()
+
+    def tidy(self):
+        "Delete all but the latest `keep`, and what a hub has not confirmed"
+        for p in self.written[:-self.keep] if self.keep else ():
+            if not (self.uploads and self.uploads.unconfirmed(p)): shutil.rmtree(p, ignore_errors=True); self.written.remove(p)
 
     def after_batch(self):
         if not self.learn.training: return

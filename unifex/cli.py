@@ -4,13 +4,13 @@
 
 # %% auto #0
 __all__ = ['quickstart_command', 'train_command', 'extract_command', 'search_command', 'datasets_command', 'bench_command',
-           'evaluate_command', 'add_parameter', 'split_overrides', 'run_command', 'command', 'print_table', 'print_run',
-           'relaunched', 'unifex_train', 'seed_rows', 'quickstart', 'unifex_quickstart', 'unifex_extract',
-           'unifex_search', 'print_dataset', 'print_status', 'unifex_datasets', 'unifex_bench', 'read_or_embed',
-           'unifex_evaluate']
+           'evaluate_command', 'add_parameter', 'split_overrides', 'as_json', 'run_command', 'config_help', 'Parser',
+           'command', 'print_table', 'print_run', 'relaunched', 'unifex_train', 'seed_rows', 'quickstart',
+           'unifex_quickstart', 'unifex_extract', 'unifex_search', 'print_dataset', 'print_status', 'unifex_datasets',
+           'unifex_bench', 'read_or_embed', 'unifex_evaluate']
 
 # %% ../nbs/42_cli.ipynb #259ffd39
-import argparse, inspect, os, sys, warnings
+import argparse, contextlib, inspect, json, os, subprocess, sys, warnings
 from functools import wraps
 from pathlib import Path
 
@@ -43,13 +43,22 @@ def split_overrides(args:list[str]) -> dict[str, str]:
     return out
 
 # %% ../nbs/42_cli.ipynb #cc6cfcee
+def as_json(value) -> str:
+    "What a command returns as JSON: a table is a list of rows, what JSON has no word for is null"
+    def plain(o):
+        if hasattr(o, 'to_json'): return json.loads(o.to_json(orient='records' if hasattr(o, 'columns') else 'index'))
+        return o.item() if hasattr(o, 'item') else str(o)
+    return json.dumps(value, default=plain, indent=1)
+
 def run_command(func, pos:list, options:dict, rest:list[str]) -> int:
     "Call `func`; the exit status is 0, 2 for an error that is told in one line, 130 for Ctrl-C"
     os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')  # before torch loads: waiting threads sleep, and do not take the cores of a busy machine
+    script = options.pop('json', False)
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), contextlib.redirect_stdout(sys.stderr if script else sys.stdout):
             warnings.filterwarnings('ignore', message='.*torch.jit', category=FutureWarning)  # libraries that script at import
-            func(*pos, **options, **split_overrides(rest))
+            res = func(*pos, **options, **split_overrides(rest))
+        if script: print(as_json(res))
     except (ValueError, OSError, RuntimeError) as e:
         if isinstance(e, RuntimeError) and not type(e).__module__.startswith('unifex'): raise  # not one of ours
         return print(f'{func.__name__}: {e}', file=sys.stderr) or 2
@@ -58,15 +67,34 @@ def run_command(func, pos:list, options:dict, rest:list[str]) -> int:
     return 0
 
 # %% ../nbs/42_cli.ipynb #3889c889
+def config_help() -> str:
+    "The presets, and every value of the configuration with its default"
+    from unifex.config import Config, config_keys, presets
+    def value(key): # and what its comment says
+        at = Config()
+        for part in key.split('__'): owner, at = at, getattr(at, part)
+        return at, docments(type(owner))[part]
+    rows = [(f'--{k}', value(k)) for k in config_keys()]
+    return f'presets: {", ".join(presets())}\n\nvalues of the configuration, by full name or by the last part where only one has it:\n' + '\n'.join(f'  {k:30} {str(v):22} {doc or ""}'.rstrip() for k, (v, doc) in rows)
+
+class Parser(argparse.ArgumentParser):
+    "A parser that looks up the values of the configuration only when help is asked for"
+    def format_help(self):
+        if callable(self.epilog): self.epilog = self.epilog()
+        return super().format_help()
+
 def command(func):
-    "A console script: parse `sys.argv` by the signature and comments of `func`, call it, and turn errors into one line"
+    "A console script: parse `sys.argv` by the signature and comments of `func`, call it, and turn errors into one line; what it returns is for `--json`"
     sig, docs = inspect.signature(func), docments(func)
     takes_more = any(o.kind is o.VAR_KEYWORD for o in sig.parameters.values())
     @wraps(func)
     def main(argv:list[str]|None=None) -> int:
-        p = argparse.ArgumentParser(prog=func.__name__, description=func.__doc__, allow_abbrev=False)
+        says, _, examples = inspect.cleandoc(func.__doc__).partition('\n\n')
+        p = Parser(prog=func.__name__, description=says, allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter,
+                   epilog=(lambda: f'{examples}\n\n{config_help()}'.strip()) if takes_more else examples)
         for name, o in sig.parameters.items():
             if o.kind is not o.VAR_KEYWORD: add_parameter(p, name, o, docs.get(name))
+        if sig.return_annotation is not sig.empty: p.add_argument('--json', action='store_true', help='print the result as JSON, and everything else on the error stream')
         args, rest = p.parse_known_args(argv)
         if rest and not takes_more: p.error(f'unknown argument {rest[0]}')
         pos = [vars(args).pop(n) for n, o in sig.parameters.items() if o.kind is o.POSITIONAL_OR_KEYWORD]
@@ -97,7 +125,8 @@ def relaunched(
     options:dict, # of the command
     overrides:dict, # of the configuration
     parallel:bool, # asked for; or by the configuration
-    processes:int
+    processes:int,
+    **popen # see `unifex.distributed.launch`
 ) -> bool:
     "Whether the command has been run by other processes; where they fail, it ends with their status"
     from unifex.config import load_config
@@ -109,7 +138,7 @@ def relaunched(
     from unifex.distributed import data_parallel
     code = f'import sys; from unifex.cli import {name}_command; sys.exit({name}_command())'
     flags = [f'--{k}' if v is True else f'--{k}={v}' for k, v in options.items() if v is not False] + [f'--{k}={v}' for k, v in overrides.items()]
-    status = data_parallel(cfg, ['-c', code, str(config), *([str(data)] if data else []), *flags], processes)
+    status = data_parallel(cfg, ['-c', code, str(config), *([str(data)] if data else []), *flags], processes, **popen)
     if status == 130: raise KeyboardInterrupt
     if status: raise SystemExit(status)
     return status == 0
@@ -153,12 +182,11 @@ def quickstart(
 ):
     "Train on the sample with several seeds; returns (table of results, the first seed's Learner)"
     from unifex.config import load_config, override
-    from fastai.torch_core import set_seed
     from unifex.learner import prepare_data, save_run, start_run, train, zero_shot_reports
     from unifex.ranks import join_ranks, on_first
     if seeds < 1: raise ValueError(f'seeds must be 1 or more, not {seeds}')
     cfg = load_config('quickstart', **overrides)
-    if join_ranks(cfg.train.device)[1] > 1: set_seed(cfg.seed)
+    join_ranks(cfg.train.device)
     folder, backbone, table, root = start_run(cfg, None, output_dir, overwrite)
     data = prepare_data(cfg, backbone, table, root)
     learners = [train(override(cfg, seed=cfg.seed + i), backbone, data) for i in range(seeds)]
@@ -174,8 +202,12 @@ def unifex_quickstart(
     seeds:int=3,               # trainings, with successive seeds
     overwrite:bool=False,      # write over another quickstart
     **overrides                # any value of the configuration
-):
-    "Train a 64-number embedding on the packaged sample and compare it, on unseen classes, with what needs no training"
+) -> dict:
+    """Train a 64-number embedding on the packaged sample and compare it, on unseen classes, with what needs no training
+
+    examples:
+      unifex_quickstart                                 some minutes on a laptop
+      unifex_quickstart --epochs 2 --n_classes 60 --seeds 1"""
     from unifex.ranks import ranks
     results, learn = quickstart(output_dir, seeds, overwrite, **overrides)
     if ranks()[0]: return
@@ -185,6 +217,7 @@ def unifex_quickstart(
     print('A picture is searched among those of other designers and sets. mMP@5, R@1, mAP:\n')
     print_table(results)
     print_run(learn.folder)
+    return {'folder': learn.folder, 'results': results.rename_axis('embedding').reset_index()}
 
 # %% ../nbs/42_cli.ipynb #cb7ba031
 def unifex_extract(
@@ -196,30 +229,32 @@ def unifex_extract(
     data_parallelism:bool=False, # a process for each GPU, or each of --gpu-ids
     processes:int=0,           # with it: so many processes, as on a CPU
     **overrides                # any value of the configuration
-):
-    "Compute and store the features that a training needs. Any value of the configuration is an option: --store FOLDER, --device cuda, --num-workers 16"
-    if relaunched('extract', config, data, dict(batch_size=batch_size, rehash=rehash), overrides, data_parallelism, processes): return
+) -> dict:
+    """Compute and store the features that a training needs. Any value of the configuration is an option
+
+    examples:
+      unifex_extract quickstart ~/pictures --store /fast/features --num-workers 16
+      unifex_extract lp_siglip-sovit400m_arcface3_m4d35k /data --device cuda --batch-size 512"""
     from functools import partial
-    from fastai.torch_core import set_seed
-    from fastcore.basics import noop
     from unifex.config import load_config
     from unifex.features import extract_features
     from unifex.learner import config_backbone, hold_out, load_data, run_device
     from unifex.ranks import join_ranks
     from unifex.transforms import create_transform
+    if relaunched('extract', config, data, dict(batch_size=batch_size, rehash=rehash), overrides, data_parallelism, processes, stdout=subprocess.DEVNULL): rehash = False # and now tell what is there
     cfg = load_config(config, **overrides)
-    rank, n = join_ranks(cfg.train.device)
-    if n > 1: set_seed(cfg.seed)
-    say = print if rank == 0 else noop
+    first = join_ranks(cfg.train.device)[0] == 0
     backbone, (table, root) = config_backbone(cfg), load_data(data, cfg)
     run = partial(extract_features, backbone, root=root, store=cfg.train.store or None, batch_size=batch_size or None, num_workers=cfg.dataloader.num_workers, device=run_device(cfg), rehash=rehash)
     fs, t = run(table), create_transform(cfg.transform.name, backbone.preproc, cfg.seed)
-    say(f'{len(fs):,} of {len(table):,} pictures: {fs.source!r} in {fs.source.folder}')
-    if len(fs.failed): say(f'left out:\n{fs.failed.head(10).to_string(index=False)}')
-    if not t.random: return
+    if first: print(f'{len(fs):,} of {len(table):,} pictures: {fs.source!r} in {fs.source.folder}')
+    if len(fs.failed) and first: print(f'left out:\n{fs.failed.head(10).to_string(index=False)}')
+    res = {'pictures': len(fs), 'folder': fs.source.folder, 'failed': fs.failed}
+    if not t.random: return res
     table = hold_out(fs.table, cfg.dataset.valid, cfg.dataset.valid_frac, cfg.seed)
     views = run(table[table.split == 'train'], transform=t, views=cfg.train.views)
-    say(f'{len(views):,} training pictures in {cfg.train.views} views: {views.source!r} in {views.source.folder}')
+    if first: print(f'{len(views):,} training pictures in {cfg.train.views} views: {views.source!r} in {views.source.folder}')
+    return res | {'views': cfg.train.views, 'views_folder': views.source.folder}
 
 # %% ../nbs/42_cli.ipynb #af592e7f
 def unifex_search(
@@ -232,8 +267,12 @@ def unifex_search(
     host:str='127.0.0.1',      # address of the page; 0.0.0.0 lets the whole network in
     port:int=8000,             # port of the page; 0: any that is free
     upload_mb:float=20.        # largest picture that the page takes
-):
-    "List a picture's nearest neighbours in the index of a run, or serve a page that does"
+) -> dict:
+    """List a picture's nearest neighbours in the index of a run, or serve a page that does
+
+    examples:
+      unifex_search results/quickstart photo.jpg --k 10 --save found.png
+      unifex_search results/quickstart --serve"""
     if not serve and picture is None: raise ValueError('give a picture, or --serve')
     from unifex.learner import load_run
     from unifex.plots import plot_neighbours
@@ -247,6 +286,7 @@ def unifex_search(
     print(f'\nPaths are relative to {opened.root}')
     if save:
         with atomic_path(save) as tmp: plot_neighbours(picture, found, opened.root).savefig(tmp, dpi=110, bbox_inches='tight')
+    return {'root': opened.root, 'neighbours': found.drop(columns=['class_id', 'row'], errors='ignore')}
 
 # %% ../nbs/42_cli.ipynb #cd8fc8aa
 def print_dataset(key:str):
@@ -254,6 +294,7 @@ def print_dataset(key:str):
     from unifex.datasets import dataset_cards, expected_tree, get_card
     card = dataset_cards().loc[get_card(key).key]
     print('\n'.join(f'{k:12} {v}' for k, v in {'key': card.name, **card.drop('tree')}.items() if v), expected_tree(key), sep='\n\n')
+    return {'key': card.name, **card}
 
 def print_status(root:str, look:int):
     "The data sets under a root, and the names of those that are not there"
@@ -262,6 +303,7 @@ def print_status(root:str, look:int):
     for state, g in found[found.state != 'absent'].groupby('state'):
         print(f'{state}:\n' + '\n'.join(f'  {k:22} {d}' for k, d in g.detail.items()))
     print(f"absent: {', '.join(found.index[found.state == 'absent'])}")
+    return found.rename_axis('key').reset_index()
 
 def unifex_datasets(
     root:str=None,             # data root; without it the data sets that unifex knows
@@ -270,8 +312,13 @@ def unifex_datasets(
     look:int=1000,             # pictures to look for in each data set under the root; 0: all
     prepare:str='',            # make the crops of deep_fashion2 or food_rec22 under the root
     workers:int=0              # threads for it; 0: as many as cores
-):
-    "List the data sets; say which of them a data root has, and what is missing"
+) -> dict:
+    """List the data sets; say which of them a data root has, and what is missing
+
+    examples:
+      unifex_datasets --key products10k      what it is, and what should lie where
+      unifex_datasets /data                  what is there
+      unifex_datasets /data --prepare food_rec22"""
     from unifex.datasets import dataset_cards
     if key: return print_dataset(key)
     if prepare:
@@ -286,18 +333,24 @@ def unifex_datasets(
     width = rows.map(len).max()
     for r in [rows.columns, *rows.to_numpy()]: print('  '.join(v.ljust(w) for v, w in zip(r, width)).rstrip())
     print('\nunifex_datasets --key KEY tells more of one, unifex_datasets ROOT what lies under a data root')
+    return rows
 
 # %% ../nbs/42_cli.ipynb #7f5e43c2
 def unifex_bench(
     *names,                    # benchmarks to run; all where none is named
     save:str=''                # write the table to this CSV file
-):
-    "Time unifex against the best other way, in one run on this machine"
+) -> dict:
+    """Time unifex against the best other way, in one run on this machine
+
+    examples:
+      unifex_bench                      all of them, which takes a while
+      unifex_bench heads knn --save times.csv"""
     from unifex.bench import run_benches
     res = run_benches(names)
     print(res.round(3).fillna('').to_string())
     if save:
         with atomic_path(save) as tmp: res.to_csv(tmp)
+    return res.reset_index()
 
 # %% ../nbs/42_cli.ipynb #b60aa235
 quickstart_command, train_command, extract_command, search_command, datasets_command, bench_command = map(command, (
@@ -328,8 +381,13 @@ def unifex_evaluate(
     compare:str='',            # vectors of another model for the same queries and the same index, in place of both
     device:str='',             # for --embedder: cpu, cuda, ...
     save:str=''                # write the report to this .csv, .json, .md or .parquet
-):
-    "Score embeddings: mMP@k, R@1 and mAP by domain, with 95 % intervals"
+) -> dict:
+    """Score embeddings: mMP@k, R@1 and mAP by domain, with 95 % intervals
+
+    examples:
+      unifex_evaluate results/quickstart/index
+      unifex_evaluate pictures.csv --embedder results/quickstart --root ~/pictures
+      unifex_evaluate queries.npy index.npy --table queries.csv --index-table index.csv --protocol challenge"""
     from unifex.evaluation import evaluate_protocol
     e = None
     if embedder:
@@ -351,5 +409,6 @@ def unifex_evaluate(
         if index: raise ValueError('--compare takes one set of vectors that is searched in itself, or has a column split; leave the index out')
         print(f'\n{report.compare(evaluate_protocol(protocol, *pair(compare, None, table), k=k, **more)).round(3).to_string()}')
     if save: print(f'\n{report.save(save)}')
+    return {'protocol': protocol, 'overall': report.overall, 'by_domain': report.by_domain.reset_index(), 'skipped': report.skipped, 'settings': report.settings}
 
 evaluate_command = command(unifex_evaluate)

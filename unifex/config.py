@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['CHOICES', 'RENAMED', 'UNUSED', 'BackboneConfig', 'NeckConfig', 'HeadConfig', 'ModelConfig', 'DatasetConfig',
-           'DataLoaderConfig', 'TransformConfig', 'TrainConfig', 'OptimizerConfig', 'SchedulerConfig', 'Config',
-           'ConfigError', 'coerce', 'modern_keys', 'from_dict', 'config_keys', 'full_key', 'override', 'presets',
-           'load_config', 'save_config']
+           'DataLoaderConfig', 'TransformConfig', 'TrainConfig', 'OptimizerConfig', 'SchedulerConfig',
+           'GoogleDriveConfig', 'Config', 'ConfigError', 'coerce', 'modern_keys', 'from_dict', 'config_keys',
+           'full_key', 'override', 'presets', 'load_config', 'save_config']
 
 # %% ../nbs/30_config.ipynb #9d0cbf9f
 import types, typing, warnings
@@ -57,6 +57,8 @@ class HeadConfig:
 class ModelConfig:
     "Backbone, neck and head"
     name: str = 'unifex'                     # the run's name: its folder below `output_dir`
+    cloud_upload: bool = False               # send checkpoints while training, and the run at its end, to a hub
+    hub: str = ''                            # which: 'hf:owner/name' or 'gdrive:FOLDER_ID'; empty: google_drive.folder_id
     embedding_dim: int = 64                  # numbers in an embedding; 0 keeps all features (no neck)
     backbone: BackboneConfig = field(default_factory=BackboneConfig)
     neck: NeckConfig = field(default_factory=NeckConfig)
@@ -139,6 +141,13 @@ class SchedulerConfig:
 
 # %% ../nbs/30_config.ipynb #a279ae68
 @dataclass
+class GoogleDriveConfig:
+    "Where `model.cloud_upload` sends a run without `model.hub`; paths, never what the files hold"
+    folder_id: str = ''                      # the end of the folder's address in the browser
+    client_secret_path: str = ''             # JSON of the OAuth client, or the key of a service account
+    token_path: str = ''                     # JSON that `google_login` has saved; empty: where it does so by itself
+
+@dataclass
 class Config:
     "A whole run"
     seed: int = 42
@@ -149,6 +158,7 @@ class Config:
     train: TrainConfig = field(default_factory=TrainConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     scheduler: SchedulerConfig = field(default_factory=SchedulerConfig)
+    google_drive: GoogleDriveConfig = field(default_factory=GoogleDriveConfig)
 
 # %% ../nbs/30_config.ipynb #c39eca2a
 class ConfigError(ValueError):
@@ -186,7 +196,7 @@ def coerce(
 
 # %% ../nbs/30_config.ipynb #84aad50f
 RENAMED = {'model.neck.neck_type': 'model.neck.type', 'model.backbone.freeze_backbone': 'model.backbone.freeze'}
-UNUSED = {'model.output_dir': 'given to train_unifex', 'model.cloud_upload': 'upload a finished run', 'model.backbone.network_arch': 'only a name', 'model.backbone.output_dim': 'read from the backbone',
+UNUSED = {'model.output_dir': 'given to train_unifex', 'model.backbone.network_arch': 'only a name', 'model.backbone.output_dim': 'read from the backbone',
           'dataset.cls_dist_file': 'counted from the table', 'transform.mean': "the backbone's own", 'transform.std': "the backbone's own"}
 
 def _walk(d, at=''):
@@ -204,7 +214,8 @@ def modern_keys(
     for key, v in _walk(d):
         if key.startswith('sceduler.'): notes.append(f'{key} is read as scheduler.{key[9:]}'); key = 'scheduler.' + key[9:]
         key = RENAMED.get(key, key)
-        if key in UNUSED or key.startswith('google_drive'): notes.append(f"{key} is not used ({UNUSED.get(key, 'upload a finished run')})"); continue
+        if key.startswith('google_drive.') and key[13:] not in [f.name for f in fields(GoogleDriveConfig)]: notes.append(f'{key} is not used'); continue
+        if key in UNUSED: notes.append(f'{key} is not used ({UNUSED[key]})'); continue
         if key == 'loss.name':
             if v != 'CrossEntropyLoss': raise ConfigError(f"loss.name = {v!r} is unknown; the head's own cross-entropy is 'CrossEntropyLoss'")
             continue

@@ -35,8 +35,13 @@ def launch_command(
                    main_process_port=0, num_cpu_threads_per_process=max(1, (os.cpu_count() or 1)//processes))
     return [sys.executable, '-m', 'accelerate.commands.launch', '--multi_gpu', *(f'--{k}={v}' for k, v in options.items()), '--no_python', sys.executable, *args]
 
-# %% ../nbs/34_distributed.ipynb #44671387
-def launch(args:list[str], processes:int, gpus:list[int]|None=None, **popen) -> int:
+# %% ../nbs/34_distributed.ipynb #e710bd2d
+def launch(
+    args:list[str], # of Python
+    processes:int,
+    gpus:list[int]|None=None, # as for `launch_command`
+    **popen # of `subprocess.Popen`, such as stdout
+) -> int:
     "Run Python with `args` in so many processes and wait; Ctrl-C is passed on. Returns the exit status, 130 after Ctrl-C"
     p, asked = subprocess.Popen(launch_command(args, processes, gpus), start_new_session=True, **popen), []
     def pass_on(sig, _): asked.append(sig); p.send_signal(sig)
@@ -50,7 +55,8 @@ def launch(args:list[str], processes:int, gpus:list[int]|None=None, **popen) -> 
 def data_parallel(
     cfg:Config,
     args:list[str], # of Python, to start the training
-    processes:int=0 # on the CPU; 0: as many as GPUs
+    processes:int=0, # on the CPU; 0: as many as GPUs
+    **popen # see `launch`
 ) -> int|None:
     "Train `cfg` by `args` in several processes: their exit status. None where this process should train: it is one of them, or there is one device"
     if 'RANK' in os.environ: return None
@@ -61,4 +67,4 @@ def data_parallel(
     if n < 2: return print(f'one device: training goes on on {default_device(run_device(cfg))}')
     if cfg.dataloader.batch_size < n: raise ValueError(f'dataloader.batch_size = {cfg.dataloader.batch_size} cannot be shared out to {n} processes')
     print(f"{n} processes on {'GPUs ' + ', '.join(map(str, gpus)) if gpus else 'the CPU'}: each takes its share of every batch of {cfg.dataloader.batch_size}", flush=True)
-    return launch(args, n, gpus)
+    return launch(args, n, gpus, **popen)

@@ -277,15 +277,18 @@ def plot_scores(
     fig = plt.figure(figsize=(5, 3.2), layout='constrained')
     plt.close(fig)
     ax = fig.subplots()
-    area = (df.trained/df.trained.max()*largest).clip(lower=14)
+    area, labels = (df.trained/df.trained.max()*largest).clip(lower=14), []
     for i, (_, r) in enumerate(df.sort_values(score).iterrows()):
         radius = area[r.name]**.5/2
         ax.scatter(r.parameters, r[score], s=area[r.name], color=_COLOURS[i % len(_COLOURS)], alpha=.55, edgecolor='0.15', linewidth=.8)
-        ax.annotate(f'{r[name]}\n{r.trained:,g}M trained', (r.parameters, r[score]), xytext=(-radius - 3, 0), textcoords='offset points', fontsize=7, ha='right', va='center')
+        labels.append((radius + 3, ax.annotate(f'{r[name]}\n{r.trained:,g}M trained', (r.parameters, r[score]), xytext=(-radius - 3, 0), textcoords='offset points', fontsize=7, ha='right', va='center')))
     ax.set_xlabel('parameters, millions', fontsize=8); ax.set_ylabel(score, fontsize=8)
     ax.margins(x=.35, y=.28); ax.tick_params(labelsize=7); ax.grid(alpha=.25)
     lo = ax.get_xlim()[0]
     ax.set_xlim(left=lo - .25*(ax.get_xlim()[1] - lo))
+    fig.draw_without_rendering()
+    for away, label in labels: # one that would cross the axis goes to the other side of its bubble
+        if label.get_window_extent().x0 < ax.get_window_extent().x0: label.set(position=(away, 0), ha='left')
     for side in 'top', 'right': ax.spines[side].set_visible(False)
     return fig
 
