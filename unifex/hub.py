@@ -9,7 +9,7 @@ __all__ = ['DRIVE_SCOPE', 'HubError', 'Uploaded', 'checksum', 'confirm', 'files_
 
 # %% ../nbs/09_hub.ipynb #1d8de670
 import hashlib, json, logging, os, queue, random, re, threading, time, warnings
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
@@ -17,6 +17,8 @@ from fnmatch import fnmatch
 from functools import cached_property
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
+
+from tqdm import tqdm
 
 from .core import atomic_path, cache_dir, nearest
 
@@ -234,6 +236,10 @@ class GoogleDrive(Hub):
     def __getstate__(self): raise TypeError('a hub holds a token and is not pickled; make it again from its address')
 
 # %% ../nbs/09_hub.ipynb #7eb797d1
+def _in_background() -> bool:
+    "Whether a progress bar would be in the way of another"
+    return threading.current_thread() is not threading.main_thread()
+
 class _Again(Exception):
     "Worth another try, after so many seconds or a date as in `Retry-After`"
     def __init__(self, why:str, after:str|None=None): self.why, self.after = why, after
@@ -251,7 +257,7 @@ def _drive_once(self, method:str, path:str, ok=(200, 201), **kwargs):
     from requests.exceptions import RequestException
     what = f'Google Drive ({method} {urlsplit(path).path})'
     if not path.startswith('http'): path, kwargs['params'] = self.endpoint + path, {'supportsAllDrives': 'true'} | kwargs.get('params', {})
-    try: resp = self.session.request(method, path, timeout=60, allow_redirects=False, **kwargs)
+    try: resp = self.session.request(method, path, timeout=60, allow_redirects=method == 'GET', **kwargs) # 308 is no redirect here
     except (RequestException, TransportError, OSError) as e: raise _Again(f'{what}: the connection failed ({type(e).__name__})') from None
     except RefreshError as e:
         if e.retryable: raise _Again(f'{what}: no new token') from None
@@ -306,7 +312,7 @@ def _open_session(drive:GoogleDrive, leaf:str, size:int, parent:str, old:dict|No
 def _send(drive:GoogleDrive, session:str, path:Path, retry:Retry) -> tuple[dict|None, int]:
     "Send what a session lacks: Drive's word on the file, or None where the session is gone; and how many bytes it lacked"
     size, start, at, ok = path.stat().st_size, None, None, (200, 201, 308, 400, 404, 410)
-    with open(path, 'rb') as f:
+    with open(path, 'rb') as f, tqdm(total=size, unit='B', unit_scale=True, desc=path.name, leave=False, disable=size <= drive.chunk or _in_background()) as bar:
         while True:
             f.seek(at or 0)
             part = b'' if at is None else f.read(drive.chunk) # first the question how far it is
@@ -319,6 +325,7 @@ def _send(drive:GoogleDrive, session:str, path:Path, retry:Retry) -> tuple[dict|
             now = int(m[1]) + 1 if m else 0
             if at is not None and now > at: retry.failed = 0
             start, at = now if start is None else start, now
+            bar.update(now - bar.n)
 
 # %% ../nbs/09_hub.ipynb #0c1aee30
 def _push_file(drive:GoogleDrive, name:str, path:Path, unfinished:Unfinished) -> Uploaded:
@@ -410,8 +417,9 @@ class HuggingFace(Hub):
         except ImportError: raise HubError("the Hugging Face Hub needs huggingface_hub: pip install 'unifex[hub]'") from None
         return HfApi(endpoint=self.endpoint, token=self.token, library_name='unifex')
     def check(self) -> None:
+        api = self.api
         from huggingface_hub import get_token
-        if not (self.api.token or get_token()): raise HubError(f'{self.address}: nobody is logged in; hf auth login, or set HF_TOKEN, to a token that may write (huggingface.co/settings/tokens)')
+        if not (api.token or get_token()): raise HubError(f'{self.address}: nobody is logged in; hf auth login, or set HF_TOKEN, to a token that may write (huggingface.co/settings/tokens)')
     def __getstate__(self): raise TypeError('a hub holds a token and is not pickled; make it again from its address')
 
 # %% ../nbs/09_hub.ipynb #c76b62c7
@@ -440,6 +448,16 @@ def _hf_errors(h:HuggingFace):
         raise HubError(f'{why}; the files here stay as they are') from None
 
 # %% ../nbs/09_hub.ipynb #4361ce32
+@contextmanager
+def _no_bars():
+    "The library's progress bars, off for a while"
+    from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+    was = are_progress_bars_disabled()
+    if not was: disable_progress_bars()
+    try: yield
+    finally:
+        if not was: enable_progress_bars()
+
 def _described(h:HuggingFace, names:list[str], revision:str) -> dict[str, tuple[int, str]]:
     "Size and checksum of files as the hub has them"
     out = {}
@@ -452,7 +470,7 @@ def _commit(h:HuggingFace, files:dict[str, Path]) -> tuple[str, dict]:
     "Send what is not there yet, as one commit: the commit, and what the hub had before"
     from huggingface_hub import CommitOperationAdd
     revision = h.revision or 'main'
-    with _hf_errors(h):
+    with _hf_errors(h), _no_bars() if _in_background() else nullcontext():
         h.api.create_repo(h.repo, private=h.private, exist_ok=True)
         before = _described(h, list(files), revision)
         same = lambda n, p: n in before and p.stat().st_size == before[n][0] and checksum(p, before[n][1].partition(':')[0]) == before[n][1]

@@ -387,7 +387,8 @@ def data_loaders(cfg:Config, data:TrainingData, preproc) -> DataLoaders:
 
 # %% ../nbs/33_learner.ipynb #73ebd4fa
 def cloud_hub(
-    cfg:Config
+    cfg:Config,
+    **kwargs       # of the hub
 ) -> tuple[Hub, str]|None: # the hub, and the folder in it; None where `cloud_upload` is off
     "Where a run is sent; `ConfigError` or `HubError` where that is not said or nobody is logged in. The network is not asked"
     m, g = cfg.model, cfg.google_drive
@@ -395,7 +396,7 @@ def cloud_hub(
     address = m.hub or (g.folder_id and f'gdrive:{g.folder_id}')
     if not address: raise ConfigError('model.cloud_upload needs a place: model.hub (hf:owner/name or gdrive:FOLDER_ID), or google_drive.folder_id')
     drive = address.startswith('gdrive:')
-    hub, name = hub_and_name(address, **dict(credentials=g.token_path, client_secret=g.client_secret_path) if drive else {})
+    hub, name = hub_and_name(address, **(dict(credentials=g.token_path, client_secret=g.client_secret_path) if drive else {}) | kwargs)
     hub.check()
     return hub, '/'.join(filter(None, (name, m.name if drive else '')))
 
@@ -546,7 +547,7 @@ def push_run(
     folder = Path(folder).expanduser()
     if not (folder/'results.csv').exists(): raise FileNotFoundError(f'{folder} is not a finished run{near_paths(folder)}')
     cfg = load_config(folder/'config.yaml')
-    hub, below = hub_and_name(address, **kwargs) if address else cloud_hub(override(cfg, cloud_upload=True))
+    hub, below = hub_and_name(address, **kwargs) if address else cloud_hub(override(cfg, cloud_upload=True), **kwargs)
     files = files_of(folder/'embedder') | {n: folder/n for n in RUN_FILES if (folder/n).exists()}
     named = [f'checkpoints/{p.name}' for p in sorted((folder/'checkpoints').glob('*-*'))] if checkpoints else []
     for n in (*more, *named): files |= files_of(folder/n, n)
