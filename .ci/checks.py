@@ -1,7 +1,7 @@
 """Every check of the project: `bash .ci/run [GROUP...]`. Standard library only.
 
-Groups, in order: lint, readme, tests, slow, export, wheel, install. The first environment gets what the README's test command installs, the
-second one the built wheel with the offline weights, the newest fastai and fastcore, and no nbdev. Each line is a check with its time; a
+Groups, in order: lint, readme, tests, old_torch, slow, export, wheel, install. The first environment gets what the README's test command
+installs, the second one the built wheel with the offline weights, the newest fastai and fastcore, and no nbdev; one with torch 1.11 runs exports. Each line is a check with its time; a
 failed one shows the end of its log; the last line counts. A new check is a function that returns a note or raises `Failed`, and one
 `run.check(name, function)` in its group."""
 import argparse, difflib, json, os, re, shlex, shutil, signal, subprocess, sys, tempfile, time, traceback, zipfile
@@ -21,6 +21,7 @@ class Run:
     def __init__(self, tmp, logs, env_dir=None):
         self.tmp, self.logs, self.dev, self.n_ok, self.n_bad, self.n_log = tmp, logs, env_dir, 0, 0, 0
         self.t0, self.wheel, self.log = time.time(), None, ''       # log: the last command's whole output
+        self.old, self.strict = os.environ.get('UNIFEX_TORCH_1_11', ''), False    # a Python with torch 1.11; whether it has to be there
         self.ready = True if env_dir else None                       # None: not installed yet, False: the installation failed
 
     def report(self, ok, name, secs, text=''):
@@ -77,6 +78,8 @@ class Run:
 def tail(out, n=60):
     lines = [l[:300] for l in out.rstrip().splitlines()]
     return '\n'.join((['...'] if len(lines) > n else []) + lines[-n:])
+
+def note(out): return (re.findall(r'^NOTE (.*)$', out, flags=re.M) or [''])[-1]
 
 def git(*args): return subprocess.run(['git', '-c', 'safe.directory=*', *args], cwd=ROOT, check=True, capture_output=True, text=True).stdout
 
@@ -171,8 +174,25 @@ def tests(run):
                    errors.get(nb.name, '' if done else 'did not run to its end'))
     run.check('the tests leave the checkout as it was', lambda: compare(before, snapshot()))
 
+OLD_PYTHON = """
+from unifex.export import torch_1_11_python
+try: print('NOTE', torch_1_11_python())
+except RuntimeError as e: print('NOTE NOT VERIFIED:', e)
+"""
+
+def old_torch(run):
+    "Exports for torch 1.11, run in it; a note says NOT VERIFIED where there is no Python 3.8 to 3.10 to install it in."
+    def verify():
+        found = note(run.sh(f'python -W ignore -c {shlex.quote(OLD_PYTHON)}', run.dev_env(), UNIFEX_CACHE=str(run.tmp/'old')))
+        if found.startswith('NOT VERIFIED'):
+            if run.strict: raise Failed(found)
+            return found
+        run.old = found
+        return note(run.sh(f"python .ci/old_torch_check.py {run.tmp/'old'}", run.dev_env(), UNIFEX_TORCH_1_11=run.old))
+    run.check('exports for torch 1.11, run in torch 1.11', verify)
+
 def slow(run):
-    def one(nb): run.sh(f'nbdev_test --path nbs/{nb.name} --flags slow', run.dev_env(), limit=30*MINUTES)
+    def one(nb): run.sh(f'nbdev_test --path nbs/{nb.name} --flags slow', run.dev_env(), limit=30*MINUTES, UNIFEX_TORCH_1_11=run.old)
     for nb in notebooks():
         if any('slow' in names for names, _ in code_cells(nb)): run.check(f'nbs/{nb.name} with its slow cells', one, nb)
 
@@ -238,7 +258,6 @@ VERSIONS = "from importlib.metadata import version as v; import sys; print('NOTE
 def install(run):
     venv, away = run.tmp/'user', run.tmp/'away'                     # `away`: outside the checkout, so that only the wheel is found
     away.mkdir(exist_ok=True)
-    def note(out): return (re.findall(r'^NOTE (.*)$', out, flags=re.M) or [''])[-1]
     def sh(command, **kw): return note(run.sh(command, venv, away, MPLBACKEND='Agg', **kw))
     def python(code, *args, **kw): return sh(' '.join(map(shlex.quote, ['python', '-c', code, *args])), **kw)
     def make():
@@ -257,12 +276,13 @@ def install(run):
     run.check(QUICKSTART.format(out='...'), lambda: sh(QUICKSTART.format(out=away)))
     run.check('a Learner trains from the wheel', lambda: sh(f"python {shlex.quote(str(ROOT/'.ci/learner_check.py'))} {away}/learner"))
 
-GROUPS = {f.__name__: f for f in (lint, readme, tests, slow, export, wheel, install)}
+GROUPS = {f.__name__: f for f in (lint, readme, tests, old_torch, slow, export, wheel, install)}
 
 def main():
     p = argparse.ArgumentParser(prog='.ci/run', description='Every check of the project; with names, only those groups.')
     p.add_argument('groups', nargs='*', metavar='GROUP', help=f"of {', '.join(GROUPS)}; all where none is named")
     p.add_argument('--env', type=Path, help='a virtual environment with the dev and demo extras, to use in place of a fresh one')
+    p.add_argument('--strict', action='store_true', help='exports that cannot be verified in torch 1.11 are a failure')
     p.add_argument('--logs', type=Path, help='keep the logs in this folder')
     a = p.parse_args()
     unknown = set(a.groups) - set(GROUPS)
@@ -272,6 +292,7 @@ def main():
         logs = a.logs.resolve() if a.logs else Path(tmp)/'logs'
         logs.mkdir(parents=True, exist_ok=True)
         run = Run(Path(tmp).resolve(), logs, a.env and a.env.resolve())
+        run.strict = a.strict
         for name, group in GROUPS.items():
             if not a.groups or name in a.groups: group(run)
     print(f'{(time.time() - run.t0)/60:.1f} minutes')

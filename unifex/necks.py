@@ -89,7 +89,7 @@ class PCA(Neck):
         self.register_buffer('n_fit', torch.tensor(0))  # features it was fitted on
 
     def project(self, x):
-        if not torch.jit.is_tracing() and not self.n_fit:
+        if not (torch.jit.is_tracing() or torch.compiler.is_compiling()) and not self.n_fit:
             raise RuntimeError('this pca neck was not fitted: call neck.fit(features) with features of training pictures')
         return (x - self.mean) @ self.components.T.to(x.dtype)
 
