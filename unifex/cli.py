@@ -58,7 +58,7 @@ def run_command(func, pos:list, options:dict, rest:list[str]) -> int:
         with warnings.catch_warnings(), contextlib.redirect_stdout(sys.stderr if script else sys.stdout):
             warnings.filterwarnings('ignore', message='.*torch.jit', category=FutureWarning)  # libraries that script at import
             res = func(*pos, **options, **split_overrides(rest))
-        if script: print(as_json(res))
+        if script and res is not None: print(as_json(res)) # None: another process has answered
     except (ValueError, OSError, RuntimeError) as e:
         if isinstance(e, RuntimeError) and not type(e).__module__.startswith('unifex'): raise  # not one of ours
         return print(f'{func.__name__}: {e}', file=sys.stderr) or 2
@@ -136,6 +136,7 @@ def relaunched(
     if processes < 0 or processes and not (parallel or cfg.train.data_parallel): raise ValueError(f'processes = {processes} goes with --data_parallelism, and is 1 or more')
     if not (parallel or cfg.train.data_parallel): return False
     from unifex.distributed import data_parallel
+    if sys.stdout is sys.stderr and 'stdout' not in popen: options = {**options, 'json': True} # as `run_command` has it for --json
     code = f'import sys; from unifex.cli import {name}_command; sys.exit({name}_command())'
     flags = [f'--{k}' if v is True else f'--{k}={v}' for k, v in options.items() if v is not False] + [f'--{k}={v}' for k, v in overrides.items()]
     status = data_parallel(cfg, ['-c', code, str(config), *([str(data)] if data else []), *flags], processes, **popen)
@@ -153,8 +154,13 @@ def unifex_train(
     data_parallelism:bool=False, # a process for each GPU, or each of --gpu-ids; the batch is shared out to them
     processes:int=0,           # with it: so many processes, as on a CPU
     **overrides                # any value of the configuration
-):
-    "Train an embedder on pictures. Any value of the configuration is an option: --epochs 20, --model__head__k 1"
+) -> dict:
+    """Train an embedder on pictures. Any value of the configuration is an option
+
+    examples:
+      unifex_train quickstart ~/pictures --epochs 20 --model__head__name CosFace
+      unifex_train lp_siglip-sovit400m_arcface3_m4d35k /data --output-dir results --device cuda
+      unifex_train results/quickstart/config.yaml --output-dir again     the same training"""
     if relaunched('train', config, data, dict(output_dir=output_dir, overwrite=overwrite), overrides, data_parallelism, processes): return
     from unifex.learner import train_unifex
     from unifex.ranks import ranks
@@ -163,6 +169,7 @@ def unifex_train(
     if len(learn.results): print_table(learn.results)
     if learn.report is not None and learn.report.skipped: print(f'{learn.report.skipped} queries have no other picture of their class, and are left out of the table')
     print_run(learn.folder)
+    return {'folder': learn.folder, 'results': learn.results.rename_axis('embedding').reset_index()}
 
 # %% ../nbs/42_cli.ipynb #90ed4c37
 def seed_rows(results, trained:list[str]):
