@@ -152,7 +152,7 @@ def tracebacks(out):
     for l in out.splitlines():
         m = re.match(r'\S+ in (/.*\.ipynb):$', l)
         if m: cur = found.setdefault(Path(m[1]).name, [])
-        elif re.match(r'(Starting|- Completed) /|nbdev Tests Failed', l): cur = None
+        elif re.search(r'(^Starting|- Completed) /|^nbdev Tests Failed', l): cur = None
         if cur is not None: cur.append(l)
     return {k: tail('\n'.join(v), 40) for k, v in found.items()}
 
@@ -169,7 +169,7 @@ def tests(run):
     run.check("the README's test command in a fresh environment", readme_command)
     errors, secs = tracebacks(run.log), dict(re.findall(r'^(\S+\.ipynb): (\d+) secs$', run.log, flags=re.M))
     for nb in notebooks() if run.ready else []:
-        done = re.search(rf'^- Completed .*/{re.escape(nb.name)}$', run.log, flags=re.M)
+        done = re.search(rf'- Completed \S*/{re.escape(nb.name)}$', run.log, flags=re.M)  # a killed process may have left half a line before it
         run.report(bool(done) and nb.name not in errors, f'nbs/{nb.name}', float(secs.get(nb.name, 0)),
                    errors.get(nb.name, '' if done else 'did not run to its end'))
     run.check('the tests leave the checkout as it was', lambda: compare(before, snapshot()))
