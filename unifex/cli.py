@@ -4,10 +4,11 @@
 
 # %% auto #0
 __all__ = ['quickstart_command', 'train_command', 'extract_command', 'search_command', 'datasets_command', 'bench_command',
-           'evaluate_command', 'add_parameter', 'split_overrides', 'as_json', 'run_command', 'config_help', 'Parser',
-           'command', 'print_table', 'print_run', 'relaunched', 'unifex_train', 'seed_rows', 'quickstart',
-           'unifex_quickstart', 'unifex_extract', 'unifex_search', 'print_dataset', 'print_status', 'unifex_datasets',
-           'unifex_bench', 'read_or_embed', 'unifex_evaluate']
+           'zero_shot_command', 'export_command', 'evaluate_command', 'add_parameter', 'split_overrides', 'as_json',
+           'run_command', 'config_help', 'Parser', 'command', 'print_table', 'print_run', 'relaunched', 'unifex_train',
+           'seed_rows', 'quickstart', 'unifex_quickstart', 'unifex_extract', 'unifex_zero_shot', 'unifex_export',
+           'unifex_search', 'print_dataset', 'print_status', 'unifex_datasets', 'unifex_bench', 'read_or_embed',
+           'unifex_evaluate']
 
 # %% ../nbs/42_cli.ipynb #259ffd39
 import argparse, contextlib, inspect, json, os, subprocess, sys, warnings
@@ -263,6 +264,58 @@ def unifex_extract(
     if first: print(f'{len(views):,} training pictures in {cfg.train.views} views: {views.source!r} in {views.source.folder}')
     return res | {'views': cfg.train.views, 'views_folder': views.source.folder}
 
+# %% ../nbs/42_cli.ipynb #01fd817c
+def unifex_zero_shot(
+    config:str,                # a preset's name or a YAML file; its neck is 'pooling' or 'pca'
+    data:str=None,             # pictures as for unifex_train: to fit 'pca', and to be scored and searched
+    *,
+    output_dir:str='results',  # the model gets a folder of its own below
+    overwrite:bool=False,      # write over another run of that name
+    **overrides                # any value of the configuration
+) -> dict:
+    """Make an embedder that needs no training
+
+    examples:
+      unifex_zero_shot zs_siglip-sovit400m_pooling
+      unifex_zero_shot quickstart ~/pictures --model__neck__type pca --model__name pca"""
+    import pandas as pd
+    from unifex.learner import zero_shot_unifex
+    folder = zero_shot_unifex(config, data, output_dir, overwrite, **overrides)
+    results = pd.read_csv(folder/'results.csv', index_col=0) if (folder/'results.csv').exists() else pd.DataFrame()
+    if len(results): print_table(results)
+    print(f'\n{folder}: {", ".join(sorted(o.name for o in folder.iterdir()))}\nTry: unifex_export {folder}')
+    return {'folder': folder, 'results': results.rename_axis('embedding').reset_index()}
+
+# %% ../nbs/42_cli.ipynb #cf77379a
+def unifex_export(
+    model:str,                 # folder of a run or an embedder, or its address: hf:owner/name, gdrive:FOLDER_ID/name
+    *,
+    formats:str='torchscript', # with commas between: safetensors, torchscript, torchscript-1.11, program, onnx, onnx-int8; or all, or none
+    output_dir:str='',         # where the files go; else the folder exports below the model, or here
+    submission:bool=False,     # write the challenge's submission.zip as well
+    strict:bool=False          # with --submission: fail where it could not be run in torch 1.11, which is installed for it
+) -> dict:
+    """Write a model in other formats; each file is compared with the original and timed
+
+    examples:
+      unifex_export results/quickstart --formats onnx,onnx-int8
+      unifex_export hf:owner/name --formats none --submission --strict --output-dir kaggle"""
+    from unifex.embedder import load_embedder
+    from unifex.export import FORMATS, export_table
+    e, names = load_embedder(model), {'all': list(FORMATS), 'none': []}.get(formats)
+    names = [o.strip() for o in formats.split(',')] if names is None else names
+    folder = Path(output_dir or (Path(model)/'exports' if Path(model).is_dir() else 'exports'))
+    folder.mkdir(parents=True, exist_ok=True)
+    table, checks = export_table(e, folder, names), None
+    if len(table): print(table.drop(columns='why not').round(4).to_string(index=False))
+    if submission:
+        from unifex.submission import build_submission
+        checks = build_submission(e, folder/'submission.zip', strict=strict)
+        print(f'\nsubmission.zip\n{checks.to_string()}')
+    print(f'\nin {folder}')
+    if (table['why not'] != '').any(): raise ValueError('; '.join(f'{r.format}: {r["why not"]}' for _, r in table[table['why not'] != ''].iterrows()))
+    return {'folder': folder, 'files': table, 'submission': checks if checks is None else checks.rename_axis('check').reset_index()}
+
 # %% ../nbs/42_cli.ipynb #af592e7f
 def unifex_search(
     run:str,                   # folder of a finished run
@@ -360,8 +413,8 @@ def unifex_bench(
     return res.reset_index()
 
 # %% ../nbs/42_cli.ipynb #b60aa235
-quickstart_command, train_command, extract_command, search_command, datasets_command, bench_command = map(command, (
-    unifex_quickstart, unifex_train, unifex_extract, unifex_search, unifex_datasets, unifex_bench))
+quickstart_command, train_command, extract_command, search_command, datasets_command, bench_command, zero_shot_command, export_command = map(command, (
+    unifex_quickstart, unifex_train, unifex_extract, unifex_search, unifex_datasets, unifex_bench, unifex_zero_shot, unifex_export))
 
 # %% ../nbs/42_cli.ipynb #ae36ac86
 def read_or_embed(path:str, table:str, embedder, root:str, device:str):

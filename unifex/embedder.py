@@ -132,11 +132,12 @@ def _read_card(folder: Path) -> dict:
     return card
 
 def load_embedder(
-    folder: str | Path,  # written by `Embedder.save`; or its address on a hub, such as 'hf:owner/name@revision', see `unifex.hub`
+    folder: str | Path,  # written by `Embedder.save`, or that of a run which holds one; or its address on a hub, such as 'hf:owner/name@revision', see `unifex.hub`
     **kwargs  # for an address: arguments of its hub, such as `token`
 ) -> Embedder:  # in eval mode, on the CPU
     "The embedder in a folder, without network; FileNotFoundError, ValueError, WeightsError or, of an address, HubError say what is wrong"
     folder = Path(fetch(folder, only=tuple(sorted(_FILES)), **kwargs) if is_address(folder) else folder)
+    if (folder/'embedder').is_dir() and not (folder/'card.json').exists(): folder = folder/'embedder'
     card = _read_card(folder)
     e = Embedder(backbone_from_card(card['backbone']), create_neck(**card['neck']), Preproc(**card['preproc']))
     try: sd = load_file(folder/'model.safetensors')

@@ -9,8 +9,8 @@ __all__ = ['RUN_FILES', 'MarginModel', 'optimizer', 'precision_callback', 'unife
            'tensorboard_callback', 'config_learner', 'fitting_batch', 'training_length', 'fit', 'run_device',
            'TrainingData', 'set_aside', 'prepare_data', 'data_loaders', 'cloud_hub', 'training_metric', 'rows_key',
            'config_checkpoint', 'train', 'claim_run', 'training_log', 'save_head', 'save_figures', 'all_reports',
-           'plot_report', 'model_card', 'public_config', 'push_run', 'finish_uploads', 'save_run', 'run_name',
-           'start_run', 'train_unifex', 'Run', 'load_run']
+           'plot_report', 'model_card', 'public_config', 'push_run', 'finish_uploads', 'save_embedder', 'save_index',
+           'save_run', 'run_name', 'start_run', 'train_unifex', 'Run', 'load_run', 'zero_shot_unifex', 'push_zero_shot']
 
 # %% ../nbs/33_learner.ipynb #6b3a3a5b
 import hashlib, importlib.util, json, math, shutil, tempfile
@@ -42,7 +42,7 @@ from .callbacks import (EMA, SAM, Autocast, Checkpoint, Distributed, EpochBar, F
 from .config import Config, ConfigError, DatasetConfig, GoogleDriveConfig, load_config, override, save_config
 from .core import atomic_path, nearest, write_text
 from .datasets import DATASETS, dataset_root, folder_table, load_datasets
-from .embedder import Embedder, embedder_card, load_embedder
+from .embedder import Embedder, embedder_card, load_embedder, zero_shot_embedder
 from .evaluation import Embeddings, Report, compare_reports, evaluate
 from .export import export_torchscript
 from .features import FeatureSet, default_device, embed_images, extract_features, feature_dls
@@ -569,6 +569,16 @@ def finish_uploads(learn:Learner, folder:Path):
     if uploads: saved.tidy()
 
 # %% ../nbs/33_learner.ipynb #dd9091c8
+def save_embedder(embedder:Embedder, folder:Path):
+    "The folder `embedder`, and `embedder.pt` that needs no unifex"
+    embedder.save(folder/'embedder')
+    export_torchscript(embedder, folder/'embedder.pt')
+
+def save_index(vectors:np.ndarray, data:TrainingData, folder:Path):
+    "The vectors of all rows, and where their pictures lie"
+    Embeddings(vectors, data.table).save(folder/'index')
+    write_text(folder/'index_root.json', json.dumps({'root': str(data.root.resolve())}))
+
 def save_run(
     learn:Learner,                  # trained by `train`
     folder:Path,                    # from `claim_run`
@@ -576,10 +586,8 @@ def save_run(
 ) -> pd.DataFrame:
     "Write everything a run leaves behind; returns the table of results, which is written last"
     data = learn.data
-    learn.embedder.save(folder/'embedder')
-    export_torchscript(learn.embedder, folder/'embedder.pt')
-    Embeddings(learn.vectors, data.table).save(folder/'index')
-    write_text(folder/'index_root.json', json.dumps({'root': str(data.root.resolve())}))
+    save_embedder(learn.embedder, folder)
+    save_index(learn.vectors, data, folder)
     save_head(learn.model.head, data.table, folder)
     write_table(training_log(learn), folder/'log.csv')
     if len(data.failed): write_table(data.failed, folder/'failed.csv')
@@ -602,8 +610,9 @@ def show_results(self:ResumableLearner,
 # %% ../nbs/33_learner.ipynb #8a7ed152
 def run_name(cfg:Config, overrides:dict) -> str:
     "The run's folder below `output_dir`: the configured name, and that of the folder or table where one is given"
-    named = 'model__name' in overrides or not cfg.dataset.data
-    return cfg.model.name if named else f'{cfg.model.name}-{Path(cfg.dataset.data).stem}'
+    end = f'-{Path(cfg.dataset.data).stem}'
+    named = 'model__name' in overrides or not cfg.dataset.data or cfg.model.name.endswith(end)  # the last: a saved configuration, trained again
+    return cfg.model.name if named else cfg.model.name + end
 
 # %% ../nbs/33_learner.ipynb #f27cc3f0
 def start_run(
@@ -665,3 +674,41 @@ def load_run(folder:str|Path) -> Run:
         if not (folder/name).exists(): raise FileNotFoundError(f'{folder} is not a finished run: it has no {name}; train one with unifex_train or unifex_quickstart')
     root = Path(json.loads((folder/'index_root.json').read_text())['root'])
     return Run(load_embedder(folder/'embedder'), Embeddings.load(folder/'index'), root, load_config(folder/'config.yaml'))
+
+# %% ../nbs/33_learner.ipynb #cd2056a3
+def zero_shot_unifex(
+    config='zs_siglip-sovit400m_pooling', # a preset's name, a YAML file, or a `Config`; its neck is 'pooling' or 'pca'
+    data=None,                   # as in `train_unifex`; None: the configuration's data sets for 'pca', and none for 'pooling'
+    output_dir:str|Path='results', # the model gets a folder of its own below
+    overwrite:bool=False,        # write over another run of that name
+    **overrides                  # values of the configuration
+) -> Path:                       # the folder, for `load_embedder`, and with pictures for `load_run`
+    "An embedder that nothing was trained for, in a folder of its own; scored where pictures are held out"
+    cfg = override(load_config(config, **overrides), model__backbone__freeze=True, cache='auto')
+    if isinstance(data, (str, Path)): cfg, data = override(cfg, data=str(data)), None
+    cfg, kind = override(cfg, model__name=run_name(cfg, overrides)), cfg.model.neck.type
+    if kind == 'proj_layer': raise ConfigError("model.neck.type = 'proj_layer' needs training; without it take 'pooling' or 'pca': --model__neck__type pca")
+    cloud, pictures = cloud_hub(cfg), data is not None or cfg.dataset.data or kind == 'pca'
+    table, root = load_data(data, cfg) if pictures else (None, None)
+    backbone = config_backbone(cfg)
+    folder = claim_run(Path(output_dir)/cfg.model.name, cfg, overwrite)
+    found = prepare_data(cfg, backbone, table, root) if pictures else None
+    x = found.features.x if found else None
+    e = zero_shot_embedder(backbone, cfg.model.embedding_dim, kind, x[torch.from_numpy(split_mask(found.table, 'train'))] if kind == 'pca' else None, cfg.model.neck.power, backbone.preproc)
+    save_embedder(e, folder)
+    if found:
+        vectors = e.embed_features(x).cpu().numpy()
+        save_index(vectors, found, folder)
+        report = held_out_report(vectors, found.table)
+        if report is not None:
+            with atomic_path(folder/'results.csv') as tmp: compare_reports({f'zero-shot, {kind}, {e.out_dim}': report}).to_csv(tmp)
+    if cloud: push_zero_shot(folder, *cloud)
+    return folder
+
+def push_zero_shot(folder:Path, hub:Hub, below:str):
+    "Send an embedder and its `embedder.pt`; where that fails it is said, and nothing is lost"
+    card = json.loads((folder/'embedder'/'card.json').read_text(encoding='utf-8'))
+    with tempfile.TemporaryDirectory() as d:
+        files = files_of(folder/'embedder') | {'embedder.pt': folder/'embedder.pt', 'README.md': write_text(Path(d)/'README.md', embedder_card(card, f'{hub.address}/{below}'.rstrip('/')))}
+        try: hub.push_files({f'{below}/{n}'.lstrip('/'): p for n, p in files.items()}, Unfinished(folder))
+        except HubError as e: print(f'the model is made, but did not arrive on the hub: {e}. Again with load_embedder({str(folder)!r}).push(address)')

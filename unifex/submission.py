@@ -8,7 +8,7 @@ __all__ = ['MEMBER', 'TRIAL_SIZES', 'Scorer', 'SubmissionError', 'read_submissio
            'submission_vectors', 'score_submission']
 
 # %% ../nbs/40_submission.ipynb #9a497830
-import io, time, warnings, zipfile
+import io, tempfile, time, warnings, zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from tqdm import tqdm
 from .core import atomic_path, map_threads
 from .embedder import Embedder
 from .evaluation import Embeddings, Report, evaluate_protocol
-from .export import export_torchscript
+from .export import export_torchscript, verify_torch_1_11
 from .images import ImageError, safe_join
 
 # %% ../nbs/40_submission.ipynb #1996d95c
@@ -135,12 +135,15 @@ def build_submission(
     path:str|Path='submission.zip',
     pictures:list[Tensor]|None=None,    # to try it on, see `check_submission`
     scorer:Scorer=Scorer(),
-) -> pd.DataFrame:                      # the checks that it passed
+    strict:bool=False,                  # refuse what could not be run in torch 1.11 as well, and install that where it is missing
+) -> pd.DataFrame:                      # the checks that it passed; `ok` is None where no torch 1.11 was at hand
     "Write `submission.zip`; `SubmissionError` says what the challenge would refuse, and leaves nothing behind"
     if embedder.out_dim > scorer.dim: raise SubmissionError(f'the challenge takes at most {scorer.dim} numbers a picture and this embedder gives {embedder.out_dim}: train with embedding_dim={scorer.dim}')
     with tempfile.TemporaryDirectory(dir=Path(path).absolute().parent) as d:
         checks = check_submission(export_torchscript(embedder, Path(d)/MEMBER, '1.11'), pictures, scorer)
         if not checks.ok.all(): raise SubmissionError('refused: ' + '; '.join(f'{n} is {r.found}, allowed is {r.allowed}' for n, r in checks[~checks.ok].iterrows()))
+        seen = verify_torch_1_11(Path(d)/MEMBER, embedder, strict=strict, install=strict)
+        checks.loc['runs in torch 1.11'] = (f'cosine {min(seen.cosines):.6f}', 'at least 0.999', True) if seen else ('NOT VERIFIED', 'at least 0.999', None)
         zip_submission(Path(d)/MEMBER, path)
     return checks
 
