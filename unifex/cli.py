@@ -293,7 +293,7 @@ def unifex_export(
     formats:str='torchscript', # with commas between: safetensors, torchscript, torchscript-1.11, program, onnx, onnx-int8; or all, or none
     output_dir:str='',         # where the files go; else the folder exports below the model, or here
     submission:bool=False,     # write the challenge's submission.zip as well
-    strict:bool=False          # with --submission: fail where it could not be run in torch 1.11, which is installed for it
+    strict:bool=False          # fail where a file for torch 1.11 could not be run in it; installs it where a Python 3.8 to 3.10 lacks it
 ) -> dict:
     """Write a model in other formats; each file is compared with the original and timed
 
@@ -301,20 +301,24 @@ def unifex_export(
       unifex_export results/quickstart --formats onnx,onnx-int8
       unifex_export hf:owner/name --formats none --submission --strict --output-dir kaggle"""
     from unifex.embedder import load_embedder
-    from unifex.export import FORMATS, export_table
+    from unifex.export import FORMATS, export_table, verify_torch_1_11
     e, names = load_embedder(model), {'all': list(FORMATS), 'none': []}.get(formats)
     names = [o.strip() for o in formats.split(',')] if names is None else names
     folder = Path(output_dir or (Path(model)/'exports' if Path(model).is_dir() else 'exports'))
     folder.mkdir(parents=True, exist_ok=True)
     table, checks = export_table(e, folder, names), None
     if len(table): print(table.drop(columns='why not').round(4).to_string(index=False))
+    files, old = dict(zip(table.format, table.file)), None
+    if file := files.get('torchscript-1.11'):
+        old = str(verify_torch_1_11(folder/file, e, strict=strict, install=strict))
+        print(f'\n{file}: {old}')
     if submission:
         from unifex.submission import build_submission
         checks = build_submission(e, folder/'submission.zip', strict=strict)
         print(f'\nsubmission.zip\n{checks.to_string()}')
     print(f'\nin {folder}')
     if (table['why not'] != '').any(): raise ValueError('; '.join(f'{r.format}: {r["why not"]}' for _, r in table[table['why not'] != ''].iterrows()))
-    return {'folder': folder, 'files': table, 'submission': checks if checks is None else checks.rename_axis('check').reset_index()}
+    return {'folder': folder, 'files': table, 'torch_1_11': old, 'submission': checks if checks is None else checks.rename_axis('check').reset_index()}
 
 # %% ../nbs/42_cli.ipynb #af592e7f
 def unifex_search(
@@ -452,7 +456,7 @@ def unifex_evaluate(
     e = None
     if embedder:
         from unifex.embedder import load_embedder
-        e = load_embedder(Path(embedder)/'embedder' if (Path(embedder)/'embedder').is_dir() else embedder)
+        e = load_embedder(embedder)
     def pair(query, index, table):
         q = read_or_embed(query, table, e, root, device)
         if index: return q, read_or_embed(index, index_table, e, root, device)

@@ -30,9 +30,11 @@ def grid(**values) -> list[dict]:
 
 # %% ../nbs/35_compare.ipynb #ed24dc07
 def run_key(cfg:Config, rows:str) -> str:
-    "A name for the result of `cfg` on the pictures of `rows_key`; where it lies and what it is called do not matter"
+    "A name for the result of `cfg` on the pictures of `rows_key`; where it lies, what it is called and what is saved on the way do not matter"
     d = asdict(cfg)
-    for section, key in (('model', 'name'), ('train', 'store'), ('dataset', 'root'), ('dataset', 'data')): d[section].pop(key)
+    d.pop('google_drive')
+    for section, keys in dict(model='name cloud_upload hub', dataset='root data', train='store gpu_ids save_epoch save_iter seen_img_save keep').items():
+        for k in keys.split(): d[section].pop(k)
     return hashlib.blake2b(json.dumps([d, rows], sort_keys=True).encode(), digest_size=8).hexdigest()
 
 def run_row(cfg:Config, variant:dict, data:TrainingData, backbone) -> dict:

@@ -288,7 +288,7 @@ def fitting_batch(learn:Learner) -> str:
         if not n: break
         try:
             learn.loss_func(learn.model(x[:n]), y[:n]).backward(); learn.opt.zero_grad()
-            return f'; {n} would fit: --batch_size {n} --accumulate {1 << k}'
+            return f'; {n} would fit: --batch_size {n} --accumulate {-(-len(y)//n)}'
         except torch.cuda.OutOfMemoryError: torch.cuda.empty_cache()
     return ', and even for single pictures; take a smaller backbone or img_size'
 

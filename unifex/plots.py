@@ -277,7 +277,7 @@ def plot_scores(
     fig = plt.figure(figsize=(5, 3.2), layout='constrained')
     plt.close(fig)
     ax = fig.subplots()
-    area, labels = (df.trained/df.trained.max()*largest).clip(lower=14), []
+    area, labels = (df.trained/df.trained.max()*largest).fillna(0).clip(lower=14), []
     for i, (_, r) in enumerate(df.sort_values(score).iterrows()):
         radius = area[r.name]**.5/2
         ax.scatter(r.parameters, r[score], s=area[r.name], color=_COLOURS[i % len(_COLOURS)], alpha=.55, edgecolor='0.15', linewidth=.8)
