@@ -11,7 +11,7 @@ __all__ = ['quickstart_command', 'train_command', 'extract_command', 'search_com
            'unifex_evaluate']
 
 # %% ../nbs/42_cli.ipynb #259ffd39
-import argparse, contextlib, inspect, json, os, subprocess, sys, warnings
+import argparse, contextlib, inspect, json, os, shlex, subprocess, sys, warnings
 from functools import wraps
 from pathlib import Path
 
@@ -116,7 +116,7 @@ def print_table(results):
 def print_run(folder:Path):
     "What a run has left behind, and how to search it"
     names = sorted(o.name for o in folder.iterdir() if not o.name.startswith('.'))
-    print(f'\n{folder}: {", ".join(names)}\nTry: unifex_search {folder} PICTURE')
+    print(f'\n{folder}: {", ".join(names)}\nTry: unifex_search {shlex.quote(str(folder))} PICTURE')
 
 # %% ../nbs/42_cli.ipynb #60232857
 def relaunched(
@@ -283,7 +283,7 @@ def unifex_zero_shot(
     folder = zero_shot_unifex(config, data, output_dir, overwrite, **overrides)
     results = pd.read_csv(folder/'results.csv', index_col=0) if (folder/'results.csv').exists() else pd.DataFrame()
     if len(results): print_table(results)
-    print(f'\n{folder}: {", ".join(sorted(o.name for o in folder.iterdir()))}\nTry: unifex_export {folder}')
+    print(f'\n{folder}: {", ".join(sorted(o.name for o in folder.iterdir()))}\nTry: unifex_export {shlex.quote(str(folder))}')
     return {'folder': folder, 'results': results.rename_axis('embedding').reset_index()}
 
 # %% ../nbs/42_cli.ipynb #cf77379a
@@ -317,7 +317,9 @@ def unifex_export(
         checks = build_submission(e, folder/'submission.zip', strict=strict)
         print(f'\nsubmission.zip\n{checks.to_string()}')
     print(f'\nin {folder}')
-    if (table['why not'] != '').any(): raise ValueError('; '.join(f'{r.format}: {r["why not"]}' for _, r in table[table['why not'] != ''].iterrows()))
+    missing = '; '.join(f'{r.format}: {r["why not"]}' for _, r in table[table['why not'] != ''].iterrows())
+    if missing and formats != 'all': raise ValueError(missing)
+    if missing: print(f'not written: {missing}')
     return {'folder': folder, 'files': table, 'torch_1_11': old, 'submission': checks if checks is None else checks.rename_axis('check').reset_index()}
 
 # %% ../nbs/42_cli.ipynb #af592e7f
@@ -422,20 +424,23 @@ quickstart_command, train_command, extract_command, search_command, datasets_com
 
 # %% ../nbs/42_cli.ipynb #ae36ac86
 def read_or_embed(path:str, table:str, embedder, root:str, device:str):
-    "Embeddings from files, or of the pictures that a table lists"
+    "Embeddings from files, or of the pictures in a folder of folders or in a table"
     from unifex.evaluation import read_embeddings
-    if embedder is None: return read_embeddings(path, table or None)
+    if embedder is None: return read_embeddings(run_index if (run_index := Path(path)/'index').is_dir() else path, table or None)
     from unifex.annotations import read_table
+    from unifex.datasets import folder_table
     from unifex.features import embed_images
-    return embed_images(embedder, read_table(path), root or Path(path).parent, device=device or None)
+    folder = Path(path).expanduser()
+    if folder.is_dir(): return embed_images(embedder, folder_table(folder), folder, device=device or None)
+    return embed_images(embedder, read_table(path), root or folder.parent, device=device or None)
 
 def unifex_evaluate(
-    query:str,                 # vectors: .npy, .parquet, or a folder of Embeddings.save; with --embedder a CSV or Parquet table of pictures
+    query:str,                 # vectors: .npy, .parquet, a run, or a folder of Embeddings.save; with --embedder a folder of folders, or a CSV or Parquet table of pictures
     index:str=None,            # the same for the pictures searched; without it rows of split `index`, or else the queries themselves
     *,
     table:str='',              # labels for an .npy of queries: CSV or Parquet with a column label; image, dataset, domain, source where known
     index_table:str='',        # labels for an .npy of the index
-    embedder:str='',           # folder of a saved embedder or of a run, to embed the pictures of the tables
+    embedder:str='',           # folder of a saved embedder or of a run, to embed the pictures of query and index
     root:str='',               # what the tables' paths are relative to; else the folder of each table
     protocol:str='merged',     # merged, leave_one_out, per_domain, cross_source, challenge, ilias or uned
     k:int=5,                   # places for mMP@k
@@ -449,7 +454,8 @@ def unifex_evaluate(
     """Score embeddings: mMP@k, R@1 and mAP by domain, with 95 % intervals
 
     examples:
-      unifex_evaluate results/quickstart/index
+      unifex_evaluate results/quickstart
+      unifex_evaluate ~/pictures --embedder results/quickstart
       unifex_evaluate pictures.csv --embedder results/quickstart --root ~/pictures
       unifex_evaluate queries.npy index.npy --table queries.csv --index-table index.csv --protocol challenge"""
     from unifex.evaluation import evaluate_protocol
