@@ -6,7 +6,7 @@
 __all__ = ['embed_loader', 'embed_shares', 'RetrievalMetric', 'TrainOnly', 'EpochBar', 'warmup_steps', 'rate_schedule', 'Rates',
            'Autocast', 'SAM', 'EMA', 'KeepBest', 'lp_ft', 'alternate', 'Unfreeze', 'TrainingError', 'FiniteLoss',
            'SayLoss', 'random_state', 'set_random_state', 'own_chance', 'training_state', 'load_training_state',
-           'ResumableLearner', 'Resume', 'Checkpoint', 'latest_checkpoint', 'LossModel', 'Distributed']
+           'ResumableLearner', 'Resume', 'Checkpoint', 'checkpoints', 'latest_checkpoint', 'LossModel', 'Distributed']
 
 # %% ../nbs/32_callbacks.ipynb #93c1cf20
 import json, math, random, shutil, signal, threading, time
@@ -391,7 +391,8 @@ class Checkpoint(Callback):
         key:str='' # what is trained on; `Resume` refuses a checkpoint with another
     ):
         self.key, self.folder, self.embedder, self.epochs, self.every, self.keep, self.seconds = key, Path(folder), embedder, list(epochs), every, keep, seconds
-        self.latest, self.asked, self.stop, self.due, self.written = latest_checkpoint(folder), False, False, False, []
+        self.latest, self.asked, self.stop, self.due = latest_checkpoint(folder), False, False, False
+        self.written = [p for p in checkpoints(folder) if p.name != 'last'] # also by a training that was broken off
     def before_fit(self): self.since = time.monotonic()
 
     def save(self, name:str, epoch:int, batch:int=0):
@@ -452,15 +453,19 @@ class Checkpoint(Callback):
         finally:
             if mine: signal.signal(signal.SIGINT, old)
 
-def latest_checkpoint(
+def checkpoints(
     folder:str|Path # of all checkpoints
-) -> Path|None:
-    "The checkpoint that has come furthest; None where there is none. A broken one is passed over"
+) -> list[Path]:
+    "All of them, by how far they have come; a broken one is passed over"
     found = {}
     for p in Path(folder).glob('*/state.json') if Path(folder).is_dir() else ():
         try: found[p.parent] = json.loads(p.read_text(encoding='utf-8'))['train_iter']
         except (OSError, ValueError, KeyError): continue
-    return max(found, key=found.get, default=None)
+    return sorted(found, key=found.get)
+
+def latest_checkpoint(folder:str|Path) -> Path|None:
+    "The checkpoint that has come furthest; None where there is none"
+    return next(reversed(checkpoints(folder)), None)
 
 # %% ../nbs/32_callbacks.ipynb #d8abd274
 class LossModel(nn.Module):

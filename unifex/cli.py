@@ -316,6 +316,7 @@ def unifex_export(
         from unifex.submission import build_submission
         checks = build_submission(e, folder/'submission.zip', strict=strict)
         print(f'\nsubmission.zip\n{checks.to_string()}')
+        if checks.ok.isna().any(): print('Not tried in torch 1.11, which was not found; --strict installs it where there is a Python 3.8 to 3.10')
     print(f'\nin {folder}')
     missing = '; '.join(f'{r.format}: {r["why not"]}' for _, r in table[table['why not'] != ''].iterrows())
     if missing and formats != 'all': raise ValueError(missing)
@@ -351,7 +352,7 @@ def unifex_search(
     print(found.drop(columns=['class_id', 'row'], errors='ignore').round(3).to_string(index=False))
     print(f'\nPaths are relative to {opened.root}')
     if save:
-        with atomic_path(save) as tmp: plot_neighbours(picture, found, opened.root).savefig(tmp, dpi=110, bbox_inches='tight')
+        with atomic_path(save) as tmp: plot_neighbours(picture, found, opened.root).savefig(tmp, dpi=110, bbox_inches='tight', format=Path(save).suffix[1:] or 'png')
     return {'root': opened.root, 'neighbours': found.drop(columns=['class_id', 'row'], errors='ignore')}
 
 # %% ../nbs/42_cli.ipynb #cd8fc8aa
@@ -454,7 +455,7 @@ def unifex_evaluate(
     """Score embeddings: mMP@k, R@1 and mAP by domain, with 95 % intervals
 
     examples:
-      unifex_evaluate results/quickstart
+      unifex_evaluate results/quickstart --protocol cross_source
       unifex_evaluate ~/pictures --embedder results/quickstart
       unifex_evaluate pictures.csv --embedder results/quickstart --root ~/pictures
       unifex_evaluate queries.npy index.npy --table queries.csv --index-table index.csv --protocol challenge"""
@@ -463,22 +464,33 @@ def unifex_evaluate(
     if embedder:
         from unifex.embedder import load_embedder
         e = load_embedder(embedder)
-    def pair(query, index, table):
-        q = read_or_embed(query, table, e, root, device)
-        if index: return q, read_or_embed(index, index_table, e, root, device)
+    if compare and index: raise ValueError('--compare takes one set of vectors that is searched in itself, or has a column split; leave the index out')
+    def parts(q):
         split = q.table.get('split')
-        if split is None or not {'query', 'index'} <= set(split.dropna()): return q, None
-        return q[split == 'query'], q[split == 'index']
+        if split is None: return q, None
+        if 'class_id' in q.table: # of a run, as its training judged it
+            from unifex.learner import query_index
+            held, rest = query_index(q.table)
+            if not held.any(): return q, None
+            print(f'{held.sum():,} held-out pictures of {len(q):,}, searched for in {"themselves" if rest is None else f"{rest.sum():,} others"}\n')
+            return q[held], None if rest is None else q[rest]
+        return (q[split == 'query'], q[split == 'index']) if {'query', 'index'} <= set(split.dropna()) else (q, None)
+    other = read_or_embed(compare, table, None, root, device) if compare else None
+    q, x = read_or_embed(query, table, e, root, device), index and read_or_embed(index, index_table, e, root, device)
+    if not index: q, x = parts(q)
     more = {'map_k': map_k} if map_k else {}
     if metric: more['metric'] = metric
-    q, x = pair(query, index, table)
     report = evaluate_protocol(protocol, q, x, k=k, **more)
     print(f'{report.to_frame(True).round(3).to_string()}\n{report.caption()}')
-    if by: print(f'\n{report.by(by)[:10].round(3).to_string()}')
+    res = {'protocol': protocol, 'overall': report.overall, 'by_domain': report.by_domain.reset_index(), 'skipped': report.skipped, 'settings': report.settings}
+    if by:
+        res['by'] = report.by(by).rename_axis(by).reset_index()
+        print(f'\n{report.by(by)[:10].round(3).to_string()}')
     if compare:
-        if index: raise ValueError('--compare takes one set of vectors that is searched in itself, or has a column split; leave the index out')
-        print(f'\n{report.compare(evaluate_protocol(protocol, *pair(compare, None, table), k=k, **more)).round(3).to_string()}')
+        diff = report.compare(evaluate_protocol(protocol, *parts(other), k=k, **more))
+        res['compare'] = diff.rename_axis('measure').reset_index()
+        print(f'\n{diff.round(3).to_string()}')
     if save: print(f'\n{report.save(save)}')
-    return {'protocol': protocol, 'overall': report.overall, 'by_domain': report.by_domain.reset_index(), 'skipped': report.skipped, 'settings': report.settings}
+    return res
 
 evaluate_command = command(unifex_evaluate)

@@ -277,7 +277,7 @@ def presets() -> list[str]:
 
 # %% ../nbs/30_config.ipynb #8ffe6f67
 def load_config(
-    source:'str|Path|dict|Config'='quickstart', # a preset's name, a YAML file, a dictionary or a `Config`
+    source:'str|Path|dict|Config'='quickstart', # a preset's name, a YAML file, the folder of a run, a dictionary or a `Config`
     **overrides                                  # by full or last name, see `override`
 ) -> Config:
     "The configuration from `source` with `overrides`; `ConfigError` names the unknown preset, key or value"
@@ -285,7 +285,7 @@ def load_config(
     if isinstance(source, dict): return override(from_dict(modern_keys(source)), **overrides)
     preset = files('unifex').joinpath('presets', f'{source}.yaml')
     if str(source) in presets(): text = preset.read_text(encoding='utf-8')
-    elif Path(source).is_file(): text = Path(source).read_text(encoding='utf-8')
+    elif (path := Path(source)/'config.yaml' if Path(source).is_dir() else Path(source)).is_file(): text = path.read_text(encoding='utf-8')
     elif Path(source).suffix in ('.yaml', '.yml'): raise ConfigError(f'there is no file {source}{nearest(Path(source).name, [o.name for o in Path(source).parent.glob("*.y*ml")]) if Path(source).parent.is_dir() else ""}')
     else: raise ConfigError(f'no preset and no file is called {str(source)!r}{nearest(source, presets())}')
     try: d = yaml.safe_load(text) or {}

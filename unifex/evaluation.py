@@ -84,7 +84,9 @@ def load(cls:Embeddings,
         return cls(np.stack(table.pop('vector').to_numpy()), table)
     if missing := [o for o in ('vectors.npy', 'table.csv') if not (path/o).is_file()]:
         raise FileNotFoundError(f'{path} holds no {" and no ".join(missing)}; give what Embeddings.save wrote')
-    return cls(np.load(path/'vectors.npy', allow_pickle=False), read_table(path/'table.csv'))
+    try: vectors = np.load(path/'vectors.npy', allow_pickle=False)
+    except (ValueError, EOFError) as e: raise ValueError(f"{path/'vectors.npy'} cannot be read: {e}") from None
+    return cls(vectors, read_table(path/'table.csv'))
 
 # %% ../nbs/22_evaluation.ipynb #6a0b8617
 def _fill_table(df, name):

@@ -468,8 +468,9 @@ def export_table(
 ) -> pd.DataFrame:  # a row a format: file, MB, ms a picture alone and in a batch of 16 (NaN where it takes one), smallest cosine, why there is none
     "Write an embedder in several formats and measure each on this CPU, with the threads that torch and onnxruntime have"
     rows, embedder, folder = [], _in_fp32(embedder), Path(folder)
-    for f in FORMATS if formats is None else formats:
-        if f not in FORMATS: raise ValueError(f'no format {f!r}{nearest(f, FORMATS)}')
+    formats = FORMATS if formats is None else formats
+    if bad := [f for f in formats if f not in FORMATS]: raise ValueError(f'no format {bad[0]!r}{nearest(bad[0], FORMATS)}')
+    for f in formats:
         path = folder/(name + FORMATS[f][0])
         try:
             FORMATS[f][1](embedder, path)

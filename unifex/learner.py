@@ -417,7 +417,9 @@ def config_checkpoint(cfg:Config, embedder:Embedder, folder:Path, bs:int, table:
     "The checkpoints that `cfg.train` asks for, of a training on `table`"
     t = cfg.train
     checkpoint = Checkpoint(folder, embedder, t.save_epoch, t.save_iter or math.ceil(t.seen_img_save/bs), t.keep, key=rows_key(table))
-    if (there := cloud_hub(cfg)) and ranks()[0] == 0: checkpoint.uploads = Uploads(there[0], '/'.join(filter(None, (there[1], 'checkpoints'))))
+    if (there := cloud_hub(cfg)) and ranks()[0] == 0:
+        checkpoint.uploads = Uploads(there[0], '/'.join(filter(None, (there[1], 'checkpoints'))))
+        for p in checkpoint.written: checkpoint.uploads.put(p)
     return checkpoint
 
 def train(
