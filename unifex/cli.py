@@ -437,7 +437,7 @@ def read_or_embed(path:str, table:str, embedder, root:str, device:str):
 
 def unifex_evaluate(
     query:str,                 # vectors: .npy, .parquet, a run, or a folder of Embeddings.save; with --embedder a folder of folders, or a CSV or Parquet table of pictures
-    index:str=None,            # the same for the pictures searched; without it rows of split `index`, or else the queries themselves
+    index:str=None,            # the same for the pictures searched; without it rows of split `index`, of a run what its training searched in, or else the queries themselves
     *,
     table:str='',              # labels for an .npy of queries: CSV or Parquet with a column label; image, dataset, domain, source where known
     index_table:str='',        # labels for an .npy of the index
