@@ -10,7 +10,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 QUICKSTART = 'unifex_quickstart --epochs 2 --n_classes 60 --seeds 1 --output-dir {out}/results'    # the README's main command, shortened
-LIGHT = 'images', 'annotations', 'metrics', 'heads'                                       # modules that must not import fastai.vision
+LIGHT = 'images', 'tables', 'metrics', 'heads'                                       # modules that must not import fastai.vision
 NEWEST = 'fastai', 'fastcore'                                                             # upgraded in the second environment
 MINUTES = 60
 

@@ -42,7 +42,7 @@ class NeckConfig:
 class HeadConfig:
     "The margin head over the training classes: arguments of `create_head`; None is the head's own default"
     name: str = 'ArcFace'
-    k: int|None = None                       # sub-centres a class
+    k: int|None = None                       # sub-centers a class
     s: float|None = None                     # scale of the cosines
     m: float|None = None                     # margin: radians for ArcFace, cosine for CosFace; NormFace has none
     m_max: float|None = None                 # DynM-ArcFace: margin of the smallest class
@@ -98,11 +98,11 @@ class TrainConfig:
     epochs: int = 10
     iterations: int = 0                      # batches, where not epoch_based
     device: str = ''                         # 'cpu', 'cuda', 'cuda:1', 'mps'; empty takes the best at hand
-    data_parallel: bool = False              # a process for each GPU, see `unifex.distributed`; `unifex_train` starts them
+    data_parallel: bool = False              # a process for each GPU, see `unifex.launch`; `unifex_train` starts them
     gpu_ids: list[int]|None = None           # the GPUs of data_parallel, None: all; without data_parallel the first of them is taken
     precision: str = 'auto'                  # 'fp32', 'fp16', 'bf16'; auto: fp16 on CUDA, fp32 elsewhere
     grad_clip: float|None = None             # largest norm of the gradient
-    accumulate: int = 1                      # batches to a step of the optimiser
+    accumulate: int = 1                      # batches to a step of the optimizer
     ema: float = 0.                          # decay of the running average of the weights, such as 0.999; 0: none
     patience: int = 0                        # measurements of mMP@5 without a better one before stopping, the best is kept; 0: never
     save_epoch: list[int] = field(default_factory=list) # checkpoint after these epochs, counted from 1; a single -n: after every n-th
@@ -120,7 +120,7 @@ class TrainConfig:
 
 @dataclass
 class OptimizerConfig:
-    "The optimiser"
+    "The optimizer"
     name: str = 'AdamW'                      # 'Adam' (decay in the gradient), 'AdamW', 'SGD', 'SAM_Adam' or 'SAM_AdamW'
     lr: float = 1e-3
     weight_decay: float = 1e-4

@@ -17,10 +17,10 @@ import numpy as np
 import pandas as pd
 from fastcore.basics import patch
 
-from .annotations import CLASS, COLUMNS, check_table, make_table, read_table, write_table
+from .tables import CLASS, COLUMNS, check_table, make_table, read_table, write_table
 from .core import atomic_path, nearest, write_text
 from .metrics import average_precision, bootstrap_mean, mean_by, mmp_at_k, recall_at_k
-from .retrieval import iter_knn, knn
+from .knn import iter_knn, knn
 
 # %% ../nbs/22_evaluation.ipynb #cf61dd19
 class Embeddings:
@@ -135,9 +135,9 @@ def distractors(
 @patch
 def search(self:Embeddings,
     vector, # (D,) one query or (Q, D) several; array or tensor
-    k:int=5, # neighbours a query
+    k:int=5, # neighbors a query
     metric:str='cosine', # 'cosine' or 'euclidean'
-) -> pd.DataFrame: # a row a neighbour, nearest first: [query,] rank, score or distance, the table's columns, row
+) -> pd.DataFrame: # a row a neighbor, nearest first: [query,] rank, score or distance, the table's columns, row
     "The `k` nearest pictures of one vector or of several; `row` is the row of these embeddings, `query` the number of the query"
     q = np.asarray(vector.detach().float().cpu() if hasattr(vector, 'detach') else vector, dtype=np.float32)
     d, ids = knn(np.atleast_2d(q), self.vectors, k, metric)
@@ -187,7 +187,7 @@ def _n_relevant(cls, index_cls, pairs):
 
 # %% ../nbs/22_evaluation.ipynb #3fe29abb
 def _score(query, index, exclude, k, map_k, metric):
-    "Per query: n_relevant, mMP@k, R@1, AP as a DataFrame, and the first `k` neighbours (ids and distances, -1 and inf where none)"
+    "Per query: n_relevant, mMP@k, R@1, AP as a DataFrame, and the first `k` neighbors (ids and distances, -1 and inf where none)"
     pairs = exclusion_keys(query.table, index.table, exclude)
     cls, index_cls = _same(query.table, index.table, CLASS)
     n_relevant = _n_relevant(cls, index_cls, pairs)
@@ -209,7 +209,7 @@ class Report:
     by_domain:pd.DataFrame # a row a domain of the queries: queries, skipped, and the means
     skipped:int # queries without a relevant picture, in no mean
     per_query:pd.DataFrame # a row a query, in the order of the query table: its columns, n_relevant and the scores, nan where skipped
-    neighbours:np.ndarray # (Q, k) int64, rows of the index, -1 where there are none
+    neighbors:np.ndarray # (Q, k) int64, rows of the index, -1 where there are none
     distances:np.ndarray # (Q, k) float32, inf where there are none
     settings:dict # protocol, exclude, k, map_k, metric, and n_index, the pictures in the index
 
@@ -223,7 +223,7 @@ class Report:
         return df.join(self.intervals()) if intervals else df
 
 # %% ../nbs/22_evaluation.ipynb #afc85155
-def _make_report(per_query, names, neighbours, distances, settings):
+def _make_report(per_query, names, neighbors, distances, settings):
     "Means over the queries that have a score"
     done = per_query[per_query.n_relevant > 0]
     if not len(done):
@@ -232,7 +232,7 @@ def _make_report(per_query, names, neighbours, distances, settings):
                          'Give classes of two pictures or more.')
     g = per_query.groupby('domain', sort=False)
     by_domain = g.n_relevant.agg(queries=lambda n: (n > 0).sum(), skipped=lambda n: (n == 0).sum()).join(g[names].mean())
-    return Report(done[names].mean(), by_domain, len(per_query) - len(done), per_query, neighbours, distances, settings)
+    return Report(done[names].mean(), by_domain, len(per_query) - len(done), per_query, neighbors, distances, settings)
 
 # %% ../nbs/22_evaluation.ipynb #9f582a2b
 def evaluate(
@@ -240,7 +240,7 @@ def evaluate(
     index:Embeddings|None=None, # the pictures searched; None: the queries themselves, leave-one-out
     protocol:str='merged', # 'merged': one index of all domains; 'per_domain': an index for each domain of the queries
     exclude=('id',), # 'id': a query does not see its own picture; 'source': nor pictures of its own source in its data set
-    k:int=5, # places for mMP@k, and neighbours kept in the report
+    k:int=5, # places for mMP@k, and neighbors kept in the report
     map_k:int|None=None, # places for mAP; None for the whole ranking
     metric:str='cosine', # 'cosine' or 'euclidean'; the same ranking for vectors of length one
 ) -> Report:
@@ -249,19 +249,19 @@ def evaluate(
     if protocol not in ('merged', 'per_domain'): raise ValueError(f"protocol is 'merged' or 'per_domain', not {protocol!r}")
     index = query if index is None else index
     Q, parts = len(query), []
-    neighbours, distances = np.full((Q, k), -1), np.full((Q, k), np.inf, dtype=np.float32)
+    neighbors, distances = np.full((Q, k), -1), np.full((Q, k), np.inf, dtype=np.float32)
     domains = query.table.domain.unique() if protocol == 'per_domain' else [None]
     for d in domains:
         q, x = [np.flatnonzero((e.table.domain == d) if d is not None else np.ones(len(e), bool)) for e in (query, index)]
         if not len(x): parts.append(pd.DataFrame({'n_relevant': 0.}, index=q)); continue
         scores, ids, distances[q] = _score(query[q], index[x], exclude, k, map_k, metric)
-        neighbours[q] = np.where(ids < 0, -1, x[ids])
+        neighbors[q] = np.where(ids < 0, -1, x[ids])
         parts.append(scores.set_axis(q))
     scores = pd.concat(parts).sort_index()
     names = [c for c in scores if c != 'n_relevant']
     per_query = pd.concat([query.table, scores.astype({'n_relevant': int})], axis=1)
     settings = dict(protocol=protocol, exclude=exclude, k=k, map_k=map_k, metric=metric, n_index=len(index))
-    return _make_report(per_query, names, neighbours, distances, settings)
+    return _make_report(per_query, names, neighbors, distances, settings)
 
 # %% ../nbs/22_evaluation.ipynb #31031ce9
 PROTOCOLS = {'merged': dict(), 'leave_one_out': dict(), 'per_domain': dict(protocol='per_domain'), 'cross_source': dict(exclude=('id', 'source')),
@@ -354,7 +354,7 @@ def save(self:Report,
         clean = lambda df: {k: {c: None if pd.isna(v) else v for c, v in r.items()} for k, r in df.to_dict('index').items()}
         out = dict(settings=self.settings, skipped=self.skipped, overall=self.overall.to_dict(), balanced=self.balanced.to_dict(), domains=clean(self.to_frame(True)))
         return write_text(path, json.dumps(out, indent=2, default=float) + '\n')
-    if kind == '.parquet': return write_table(self.per_query.assign(neighbours=list(self.neighbours), distances=list(self.distances)), path)
+    if kind == '.parquet': return write_table(self.per_query.assign(neighbors=list(self.neighbors), distances=list(self.distances)), path)
     raise ValueError(f'{path}: a report is saved as .csv, .json, .md or .parquet')
 
 # %% ../nbs/22_evaluation.ipynb #8c0ce7c7

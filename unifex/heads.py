@@ -20,7 +20,7 @@ from .core import nearest
 # %% ../nbs/12_heads.ipynb #b0de0a6d
 def unit(
     x: Tensor,  # (..., D), float
-    dim: int = -1,  # the axis to normalise
+    dim: int = -1,  # the axis to normalize
     eps: float = 1e-6,  # a vector shorter than this is left as it is
 ) -> Tensor:  # same shape; length 1 along `dim`, or shorter than `eps`
     "`x` at length one along `dim`; zero vectors stay zero and their gradient stays bounded"
@@ -29,13 +29,13 @@ def unit(
 
 # %% ../nbs/12_heads.ipynb #f8677ae2
 class CosineHead(nn.Module):
-    "Cosine classifier with `k` sub-centres a class; margin heads override `target`, `others`, `threshold` and `update`"
+    "Cosine classifier with `k` sub-centers a class; margin heads override `target`, `others`, `threshold` and `update`"
     limits = {'s': (0, math.inf, 'a scale above 0')}  # of the parameters: least, most, what it is
     def __init__(self,
         in_dim: int,  # D, width of the embedding
         n_classes: int,  # C, number of training classes
         class_counts=None,  # training pictures by class, (C,) in the order of the labels or {label: count}, for heads whose margin depends on them
-        k: int = 1,  # sub-centres a class
+        k: int = 1,  # sub-centers a class
         s: float = 16.,  # scale of the logits
     ):
         super().__init__()
@@ -129,7 +129,7 @@ def _check_labels(y: Tensor, n: int, n_classes: int) -> Tensor:
 # %% ../nbs/12_heads.ipynb #64409191
 @patch
 def cosines(self: CosineHead, x: Tensor) -> Tensor:
-    "(B, D) embeddings -> (B, C) cosines with the nearest sub-centre of each class, fp32; autocast must be off"
+    "(B, D) embeddings -> (B, C) cosines with the nearest sub-center of each class, fp32; autocast must be off"
     x, w = unit(_full(x)), unit(self.weight.to(_full(x).dtype))
     cos = x @ w[0].T
     for wi in w[1:]:
@@ -139,7 +139,7 @@ def cosines(self: CosineHead, x: Tensor) -> Tensor:
 
 @patch
 def target_cosines(self: CosineHead, x: Tensor, y: Tensor) -> Tensor:
-    "(B, D) unit embeddings, (B,) labels -> (B,) cosines with the nearest sub-centre of the label's class"
+    "(B, D) unit embeddings, (B,) labels -> (B,) cosines with the nearest sub-center of the label's class"
     return (unit(self.weight[:, y].to(x.dtype)) * x).sum(-1).max(0).values
 
 @patch
@@ -192,7 +192,7 @@ def forward(self: CosineHead, x: Tensor, y: Tensor | None = None) -> Tensor:
 # %% ../nbs/12_heads.ipynb #0db60f60
 def _chunks(x: Tensor, weight: Tensor, y: Tensor):
     """By chunks of classes: first class, where the targets stand in the chunk, cosines (k, n, B) in a buffer that the next chunk takes,
-    unit centres (k, n, D), their lengths (k, n, 1)"""
+    unit centers (k, n, D), their lengths (k, n, 1)"""
     (k, C, _), B = weight.shape, len(x)
     room = 2**20 if x.device.type == 'cpu' else 2**26  # cosines at a time: 4 MB stay in a CPU's cache, a GPU wants few launches
     n = min(C, max(16, room // (k * max(1, B))))
@@ -241,7 +241,7 @@ def _sum_others(
 
 # %% ../nbs/12_heads.ipynb #54c2298d
 class _OtherClasses(torch.autograd.Function):
-    "`_sum_others` with a gradient: unit embeddings (B, D), centres (k, C, D), `threshold`'s result (B,), and whatever else the head learns"
+    "`_sum_others` with a gradient: unit embeddings (B, D), centers (k, C, D), `threshold`'s result (B,), and whatever else the head learns"
     @staticmethod
     def forward(ctx, x, weight, bar, y, head, *params):
         plain = type(head).others is CosineHead.others and not params
@@ -289,7 +289,7 @@ def _others_grad(head, cos, own, rest, g, params, dparams) -> Tensor:
     return gcos.T
 
 def _to_nearest(p: Tensor, cos: Tensor, gcos: Tensor) -> Tensor:
-    "Gradients (k, n, B), in place of the cosines `p`: that of the maximum over sub-centres goes to the first that reaches it"
+    "Gradients (k, n, B), in place of the cosines `p`: that of the maximum over sub-centers goes to the first that reaches it"
     for pi in p[:-1]:
         torch.ge(pi, cos, out=pi).mul_(gcos)
         gcos.sub_(pi)  # nothing is left for the next one that is as near
@@ -322,7 +322,7 @@ def loss(self: CosineHead, x: Tensor, y: Tensor) -> Tensor:
 class NormFace(CosineHead):
     "Softmax over scaled cosines, no margin: s c_y against s c_j (arXiv 1704.06369)"
     def __init__(self, in_dim: int, n_classes: int, class_counts=None,
-        k: int = 1,  # sub-centres a class
+        k: int = 1,  # sub-centers a class
         s: float = 16.,  # scale
     ): super().__init__(in_dim, n_classes, class_counts, k=k, s=s)
 
@@ -331,7 +331,7 @@ class CosFace(CosineHead):
     "Margin on the cosine: target s (c_y - m) (arXiv 1801.09414)"
     limits = CosineHead.limits | {'m': (0, 2, 'a difference of cosines, 0 to 2')}
     def __init__(self, in_dim: int, n_classes: int, class_counts=None,
-        k: int = 1,  # sub-centres a class
+        k: int = 1,  # sub-centers a class
         s: float = 30.,  # scale
         m: float = 0.35,  # margin, taken off the target's cosine
     ):
@@ -353,10 +353,10 @@ def add_angle(
 
 # %% ../nbs/12_heads.ipynb #b4aa7720
 class ArcFace(CosineHead):
-    "Margin on the angle: target s cos(theta_y + m), with `k` > 1 sub-centre ArcFace (arXiv 1801.07698; ECCV 2020)"
+    "Margin on the angle: target s cos(theta_y + m), with `k` > 1 sub-center ArcFace (arXiv 1801.07698; ECCV 2020)"
     limits = CosineHead.limits | {'m': (0, math.pi, 'an angle in radians, 0 to pi')}
     def __init__(self, in_dim: int, n_classes: int, class_counts=None,
-        k: int = 1,  # sub-centres a class
+        k: int = 1,  # sub-centers a class
         s: float = 30.,  # scale
         m: float = 0.5,  # margin in radians, 0..pi
     ):
@@ -382,7 +382,7 @@ class DynMArcFace(ArcFace):
     "ArcFace with a wider margin for rarer classes (arXiv 2409.13513; 'inverse_root': arXiv 2010.05350)"
     limits = ArcFace.limits | {n: ArcFace.limits['m'] for n in ('m_max', 'm_min')}
     def __init__(self, in_dim: int, n_classes: int, class_counts=None,
-        k: int = 1,  # sub-centres a class
+        k: int = 1,  # sub-centers a class
         s: float = 30.,  # scale
         m_max: float = 0.5,  # margin of the rarest class, radians
         m_min: float = 0.2,  # margin of the most frequent class
@@ -427,7 +427,7 @@ class LiArcFace(ArcFace):
 class AdaCos(CosineHead):
     "No margin; the scale `s` starts at sqrt(2) ln(C - 1) and follows the batches, between 0.5 and 128 (arXiv 1905.00292)"
     def __init__(self, in_dim: int, n_classes: int, class_counts=None,
-        k: int = 1,  # sub-centres a class
+        k: int = 1,  # sub-centers a class
         s: float | None = None,  # first scale; None: sqrt(2) ln(C - 1)
         dynamic_s: bool = True,  # follow the batches; otherwise the scale stays the first one
     ):
@@ -447,7 +447,7 @@ class AdaCos(CosineHead):
 class CurricularFace(ArcFace):
     "ArcFace whose hard other classes, c_j > cos(theta_y + m), get s c_j (t + c_j); `t` follows the mean target cosine (arXiv 2004.00288)"
     def __init__(self, in_dim: int, n_classes: int, class_counts=None,
-        k: int = 1,  # sub-centres a class
+        k: int = 1,  # sub-centers a class
         s: float = 30.,  # scale
         m: float = 0.5,  # margin in radians, 0..pi
     ):
@@ -462,10 +462,10 @@ class CurricularFace(ArcFace):
 
 # %% ../nbs/12_heads.ipynb #d34bddaf
 class AdaFace(ArcFace):
-    "Target s (cos(theta_y - m z) - (m + m z)), `z` the standardised length of the embedding in -1..1 (arXiv 2204.00964)"
+    "Target s (cos(theta_y - m z) - (m + m z)), `z` the standardized length of the embedding in -1..1 (arXiv 2204.00964)"
     limits = ArcFace.limits | {'h': (0, math.inf, 'a factor, 0 or more'), 't_alpha': (0, 1, 'a weight, 0 to 1')}
     def __init__(self, in_dim: int, n_classes: int, class_counts=None,
-        k: int = 1,  # sub-centres a class
+        k: int = 1,  # sub-centers a class
         s: float = 30.,  # scale
         m: float = 0.5,  # margin
         h: float = 0.333,  # how far a length of one standard deviation moves z
@@ -557,9 +557,9 @@ def nearest_classes(self: CosineHead,
 def outliers(self: CosineHead,
     x: Tensor,  # (N, D) embeddings of the training pictures
     y: Tensor,  # (N,) labels
-    max_angle: float | None = None,  # also those further than so many degrees from the main sub-centre; the paper drops beyond 75
+    max_angle: float | None = None,  # also those further than so many degrees from the main sub-center; the paper drops beyond 75
 ) -> Tensor:  # (N,) bool
-    "Which pictures are nearer to a minor sub-centre than to their class's main one, the one that most of its pictures are nearest to"
+    "Which pictures are nearer to a minor sub-center than to their class's main one, the one that most of its pictures are nearest to"
     y = self.checked(x, y)
     with _no_autocast(x):
         x = unit(_full(x))

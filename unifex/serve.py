@@ -58,8 +58,8 @@ async function ask(url, options) {
   let r, data
   try { r = await fetch(url, options); data = await r.json() } catch (e) { return say('The server does not answer.', true) }
   if (!r.ok) return say(data.error, true)
-  say(data.neighbours.length + ' neighbours')
-  for (const n of data.neighbours) {
+  say(data.neighbors.length + ' neighbors')
+  for (const n of data.neighbors) {
     const li = document.createElement('li'), b = document.createElement('button'), im = document.createElement('img')
     im.src = '/picture/' + n.id; im.alt = n.label; b.title = 'Search with this picture'; b.append(im)
     b.onclick = () => { $('query').src = im.src; ask('/like/' + n.id) }
@@ -97,7 +97,7 @@ async def read_upload(request, limit:int) -> bytes|None:
 def search_app(
     index:Index, # with its `embed`
     root, # folder its pictures are relative to
-    k:int=12, # neighbours shown
+    k:int=12, # neighbors shown
     max_mb:float=20, # of an upload
     hosts=('127.0.0.1', 'localhost'), # names under which the page may be asked for
 ): # a Starlette application
@@ -116,7 +116,7 @@ def search_app(
     def error(text, status): return JSONResponse({'error': text}, status, safe)
     def find(query):
         with lock: found = index.search(query, k)
-        return JSONResponse({'neighbours': [dict(id=int(r.id), score=float(r.score), label=r.label, domain=r.domain, image=r.image) for r in found.itertuples()]}, headers=safe)
+        return JSONResponse({'neighbors': [dict(id=int(r.id), score=float(r.score), label=r.label, domain=r.domain, image=r.image) for r in found.itertuples()]}, headers=safe)
     def text(body, kind): return lambda request: Response(body, media_type=kind, headers=safe)
     def about(request): return JSONResponse({'limit': limit, 'text': f'{len(index):,} pictures in {index.table.domain.nunique()} domains'}, headers=safe)
     async def search(request):
