@@ -48,7 +48,8 @@ from .exports import export_torchscript
 from .features import FeatureSet, default_device, embed_images, extract_features, feature_dls
 from .heads import create_head, head_params
 from .hub import Hub, HubError, Unfinished, Uploaded, Uploads, files_of, hub_and_name
-from .images import check_images, decode_image
+from .cleaning import check_pictures
+from .images import decode_image
 from .loaders import image_dls
 from .necks import create_neck
 from .plots import plot_losses, plot_retrieval
@@ -319,7 +320,7 @@ def prepare_data(
         fs = extract(table=table)
         failed, kept = fs.failed, fs.table
     else:
-        failed = rank0_only(check_images, table, root, num_workers=workers)
+        failed = rank0_only(check_pictures, table, root, num_workers=workers)
         failed = failed.loc[failed.problem.isin(['missing', 'unreadable']), ['image', 'error']]
         kept = table[~table.image.isin(failed.image)].reset_index(drop=True)
     if len(failed) and ranks()[0] == 0: print(f'{len(failed)} of {len(table)} pictures could not be read and are left out:\n{failed.head(10).to_string(index=False)}')
