@@ -4,13 +4,13 @@
 
 # %% auto #0
 __all__ = ['RUN_FILES', 'MarginModel', 'optimizer', 'precision_callback', 'unifex_learner', 'block_list', 'rate_groups',
-           'near_paths', 'load_data', 'limit_training', 'hold_out', 'split_mask', 'query_index', 'exclusions',
-           'held_out_report', 'zero_shot_reports', 'config_backbone', 'config_embedder', 'head_settings',
-           'tensorboard_callback', 'config_learner', 'fitting_batch', 'training_length', 'fit', 'run_device',
-           'TrainingData', 'set_aside', 'prepare_data', 'data_loaders', 'cloud_hub', 'training_metric', 'rows_key',
-           'config_checkpoint', 'train', 'claim_run', 'training_log', 'save_head', 'save_figures', 'all_reports',
-           'plot_report', 'model_card', 'public_config', 'push_run', 'finish_uploads', 'save_embedder', 'save_index',
-           'save_run', 'run_name', 'start_run', 'train_unifex', 'Run', 'load_run', 'zero_shot_unifex', 'push_zero_shot']
+           'near_paths', 'load_data', 'limit_training', 'held_out_report', 'zero_shot_reports', 'config_backbone',
+           'config_embedder', 'head_settings', 'tensorboard_callback', 'config_learner', 'fitting_batch',
+           'training_length', 'fit', 'run_device', 'TrainingData', 'prepare_data', 'data_loaders', 'cloud_hub',
+           'training_metric', 'rows_key', 'config_checkpoint', 'train', 'claim_run', 'training_log', 'save_head',
+           'save_figures', 'all_reports', 'plot_report', 'model_card', 'public_config', 'push_run', 'finish_uploads',
+           'save_embedder', 'save_index', 'save_run', 'run_name', 'start_run', 'train_unifex', 'Run', 'load_run',
+           'zero_shot_unifex', 'push_zero_shot']
 
 # %% ../nbs/36_learner.ipynb #6b3a3a5b
 import hashlib, importlib.util, json, math, shutil, tempfile
@@ -34,8 +34,8 @@ from fastcore.basics import noop, patch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from .tables import (add_class_ids, check_table, class_counts, read_table, sample_table, single_image_classes, split_by_class, split_query_index,
-                                write_table)
+from .splits import exclusions, hold_out, query_index, sample_table, set_aside, split_mask
+from .tables import add_class_ids, check_table, class_counts, read_table, write_table
 from .backbones import create_backbone, freeze
 from .callbacks import (EMA, SAM, Autocast, DistributedSteps, EpochProgress, KeepBest, PrintLoss, RaiseOnNaN, RetrievalMetric, ScheduleByStep, SkipValidation,
                               TrainingError, Unfreeze, alternate, lp_ft, lr_schedule)
@@ -166,43 +166,6 @@ def limit_training(table:pd.DataFrame, cfg:Config) -> pd.DataFrame:
     kept = sample_table(table[train], ds.min_images, ds.max_images, ds.n_classes, seed=cfg.seed)
     if not len(kept): raise ValueError(f'no training picture is left after min_images={ds.min_images}, n_classes={ds.n_classes}; lower the limits')
     return table[~train | table.index.isin(kept.index)].reset_index(drop=True)
-
-# %% ../nbs/36_learner.ipynb #02ca1dc3
-def hold_out(
-    table:pd.DataFrame,   # annotation table
-    valid:str='auto',     # 'classes', 'images', 'none' or 'auto'
-    frac:float=0.2,       # share of the classes, or of each class's pictures
-    seed:int=42
-) -> pd.DataFrame:
-    "The table with `split` ('train', 'query', and 'index' where pictures of training classes are searched) and `class_id`"
-    if 'split' in table and (table.split == 'train').any(): return add_class_ids(table)
-    if valid == 'auto': valid = 'classes' if (table.groupby('dataset').label.nunique() >= 10).all() else 'images'
-    if valid == 'none': return add_class_ids(table.assign(split='train'))
-    alone = table.image.isin(single_image_classes(table).image)
-    if alone.all(): raise ValueError("every class has a single picture, so nothing can be searched for; take valid='none' to train without evaluation")
-    if valid == 'images':
-        query, index = split_query_index(table, frac=frac, seed=seed)
-        return add_class_ids(pd.concat([query, index.assign(split='train')]).sort_index())
-    return add_class_ids(pd.concat([*split_by_class(table[~alone], frac=frac, seed=seed), table[alone].assign(split='train')]).sort_index())
-
-# %% ../nbs/36_learner.ipynb #2b45522f
-def split_mask(table:pd.DataFrame, split:str) -> np.ndarray:
-    "Which rows have this `split`: (N,) booleans"
-    return np.array(table.split == split, dtype=bool)
-
-# %% ../nbs/36_learner.ipynb #ede206ee
-def query_index(table:pd.DataFrame) -> tuple[np.ndarray, np.ndarray|None]:
-    "Masks of the rows to search for and to search in; no second mask where the queries are searched among themselves"
-    query, index = split_mask(table, 'query' if (table.split == 'query').any() else 'val'), split_mask(table, 'index')
-    if not index.any(): index = split_mask(table, 'train') if (table.class_id[query] >= 0).any() else None
-    return query, index
-
-# %% ../nbs/36_learner.ipynb #fb29c07b
-def exclusions(table:pd.DataFrame) -> tuple[str, ...]:
-    "What a held-out picture must not find: itself, and all of its own source where sources are known and the queries are searched among themselves"
-    query, index = query_index(table)
-    by_source = 'source' in table and table.source[query].notna().all() and index is None
-    return ('id', 'source') if by_source else ('id',)
 
 # %% ../nbs/36_learner.ipynb #1ff92d06
 def held_out_report(
@@ -345,12 +308,6 @@ class TrainingData:
     views:FeatureSet|None=None     # several of each training picture, where the transform leaves something to chance too
 
 # %% ../nbs/36_learner.ipynb #e891ceee
-def set_aside(table:pd.DataFrame, frac:float, seed:int) -> pd.DataFrame:
-    "Make a share of the training classes `val`: pictures that decide when training stops must not be those of the report"
-    train = split_mask(table, 'train')
-    val = split_by_class(table[train], frac=frac, seed=seed)[1].index
-    return add_class_ids(table.assign(split=table.split.where(~table.index.isin(val), 'val')))
-
 def prepare_data(
     cfg:Config,
     backbone:nn.Module,
