@@ -246,7 +246,8 @@ def unifex_extract(
     from functools import partial
     from unifex.config import load_config
     from unifex.features import extract_features
-    from unifex.learner import config_backbone, hold_out, load_data, run_device
+    from unifex.learner import config_backbone, load_data, run_device
+    from unifex.splits import hold_out
     from unifex.distributed import init_ranks
     from unifex.transforms import create_transform
     if relaunched('extract', config, data, dict(batch_size=batch_size, rehash=rehash), overrides, data_parallelism, processes, stdout=subprocess.DEVNULL): rehash = False # and now tell what is there
@@ -469,7 +470,7 @@ def unifex_evaluate(
         split = q.table.get('split')
         if split is None: return q, None
         if 'class_id' in q.table: # of a run, as its training judged it
-            from unifex.learner import query_index
+            from unifex.splits import query_index
             held, rest = query_index(q.table)
             if not held.any(): return q, None
             print(f'{held.sum():,} held-out pictures of {len(q):,}, searched for in {"themselves" if rest is None else f"{rest.sum():,} others"}\n')

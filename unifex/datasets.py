@@ -18,7 +18,8 @@ from importlib import resources
 from pathlib import Path
 import numpy as np, pandas as pd
 from fastcore.meta import delegates
-from .tables import TableError, DuplicateImageError, check_table, make_table, read_columns, read_table, sample_table
+from .splits import sample_table
+from .tables import TableError, DuplicateImageError, check_table, make_table, read_columns, read_table
 from .core import cache_dir, nearest, nearest_path
 from .images import IMAGE_EXTENSIONS
 
