@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['DATASETS', 'GOODS', 'CLOTHES', 'FOOD', 'ART', 'CARS', 'DatasetError', 'DatasetCard', 'register_dataset', 'get_card',
            'find_file', 'find_folder', 'dataset_root', 'load_dataset', 'load_datasets', 'template_columns',
-           'fill_template', 'TableReader', 'folder_table', 'sample_root', 'query_index_table', 'expected_tree',
-           'dataset_cards', 'dataset_status']
+           'fill_template', 'TableReader', 'folder_table', 'load_pictures', 'sample_root', 'query_index_table',
+           'expected_tree', 'dataset_cards', 'dataset_status']
 
 # %% ../nbs/04_datasets.ipynb #9469da8d
 import hashlib, json, os, re, tempfile, warnings, zipfile
@@ -20,7 +20,7 @@ import numpy as np, pandas as pd
 from fastcore.meta import delegates
 from .splits import sample_table
 from .tables import TableError, DuplicateImageError, check_table, make_table, read_columns, read_table
-from .core import cache_dir, nearest
+from .core import cache_dir, nearest, nearest_path
 from .images import IMAGE_EXTENSIONS
 
 # %% ../nbs/04_datasets.ipynb #a6e68bf7
@@ -298,6 +298,29 @@ def folder_table(
     dataset = dataset or folder.resolve().name
     return make_table(['/'.join(r) for r in rows], [r[split] for r in rows], dataset, domain or dataset,
                       split=[_SPLIT_FOLDERS[r[0].lower()] for r in rows] if split else None)
+
+# %% ../nbs/04_datasets.ipynb #158c0a18
+def _any_folder(folder):
+    "A table of a folder: labeled where pictures lie in folders of it"
+    rows = list(_pictures(folder))
+    if not rows: raise DatasetError(f"{folder}: no pictures in this folder; it needs *{', *'.join(IMAGE_EXTENSIONS)}")
+    names = {r[0].lower() for r in rows if len(r) > 1}
+    depth = 2 if names and names <= set(_SPLIT_FOLDERS) else 1
+    if any(len(r) > depth for r in rows): return folder_table(folder)
+    return make_table(['/'.join(r) for r in rows], None, folder.resolve().name, folder.resolve().name)
+
+def load_pictures(
+    source,  # folder of pictures, with a folder for each class or without; CSV, TSV or Parquet file; DataFrame
+    root: str | Path = None,  # folder that the paths of a table are relative to; default: its own, of a DataFrame the current one
+) -> tuple[pd.DataFrame, Path]:  # annotation table, with `label` where it is known, and the folder its paths are relative to
+    "Pictures as a table, however they are given; raises `DatasetError` where there are none"
+    if isinstance(source, pd.DataFrame):
+        table = check_table(source).reset_index(drop=True)
+        return table, Path(root or '.').expanduser()
+    path = Path(source).expanduser()
+    if path.is_dir(): return _any_folder(path), path
+    if path.is_file(): return read_table(path), Path(root or path.parent).expanduser()
+    raise DatasetError(f'there is no folder or table {path}{nearest_path(path)}')
 
 # %% ../nbs/04_datasets.ipynb #41002df0
 def sample_root(

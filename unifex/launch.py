@@ -11,7 +11,7 @@ import importlib.util, os, signal, subprocess, sys, threading
 import torch
 
 from .config import Config
-from .features import default_device
+from .core import default_device
 from .learner import run_device
 from .distributed import env_world_size
 

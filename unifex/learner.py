@@ -37,18 +37,20 @@ from torch import Tensor, nn
 from .splits import exclusions, hold_out, query_index, sample_table, set_aside, split_mask
 from .tables import add_class_ids, check_table, class_counts, read_table, write_table
 from .backbones import create_backbone, freeze
-from .callbacks import (EMA, SAM, Autocast, Checkpoint, Distributed, EpochProgress, RaiseOnNaN, KeepBest, ScheduleByStep, ResumableLearner, Resume, RetrievalMetric, PrintLoss, TrainingError, SkipValidation,
-                              Unfreeze, alternate, latest_checkpoint, lp_ft, lr_schedule)
+from .callbacks import (EMA, SAM, Autocast, DistributedSteps, EpochProgress, KeepBest, PrintLoss, RaiseOnNaN, RetrievalMetric, ScheduleByStep, SkipValidation,
+                              TrainingError, Unfreeze, alternate, lp_ft, lr_schedule)
+from .checkpoints import Checkpoint, ResumableLearner, Resume, latest_checkpoint
 from .config import Config, ConfigError, DatasetConfig, GoogleDriveConfig, load_config, override, save_config
-from .core import atomic_path, nearest, write_text
+from .core import atomic_path, default_device, nearest, write_text
 from .datasets import DATASETS, dataset_root, folder_table, load_datasets
 from .embedder import Embedder, embedder_card, load_embedder, zero_shot_embedder
 from .evaluation import Embeddings, Report, compare_reports, evaluate
 from .exports import export_torchscript
-from .features import FeatureSet, default_device, embed_images, extract_features, feature_dls
+from .features import FeatureSet, embed_images, extract_features, feature_dls
 from .heads import create_head, head_params
 from .hub import Hub, HubError, Unfinished, Uploaded, Uploads, files_of, hub_and_name
-from .images import check_images, decode_image
+from .cleaning import check_pictures
+from .images import decode_image
 from .loaders import image_dls
 from .necks import create_neck
 from .plots import plot_losses, plot_retrieval
@@ -106,7 +108,7 @@ def unifex_learner(
     model = MarginModel(body, embedder.neck, head).to(dls.device)
     groups, scale = (None, None) if layer_decay == 1 or stored else rate_groups(model, layer_decay)
     split = {} if groups is None else {'splitter': lambda m: groups}
-    cbs = [SkipValidation(), RaiseOnNaN(), *precision_callback(precision, dls.device), *([SAM(rho)] if opt.startswith('SAM_') else []), *([Distributed()] if n > 1 else []), *(cbs or [])]
+    cbs = [SkipValidation(), RaiseOnNaN(), *precision_callback(precision, dls.device), *([SAM(rho)] if opt.startswith('SAM_') else []), *([DistributedSteps()] if n > 1 else []), *(cbs or [])]
     learn = ResumableLearner(dls, model, loss_func=head.loss, lr=lr, opt_func=optimizer(opt, momentum), wd=wd, metrics=metrics, path=path, cbs=cbs, **split)
     if rank: learn.remove_cb(ProgressCallback); learn.logger = noop
     learn.embedder, learn.scale = embedder, scale
@@ -275,7 +277,10 @@ def fit(
     learn.max_batches = total
     first, latest = ranks()[0] == 0, checkpoint and rank0_only(lambda: checkpoint.latest)
     if not first: bar = None
-    cbs = [ScheduleByStep(lr_schedule(cfg.scheduler, cfg.optimizer.lr, steps, total, bs, learn.moms), total, learn.scale)]
+    s = cfg.scheduler
+    warmup_steps = s.seen_img_warmup/bs if s.seen_img_warmup else s.warmup_steps*(steps if s.warmup_steps < 10 else 1)
+    scheds = lr_schedule(s.name, cfg.optimizer.lr, steps, total, s.pct_start, s.min_lr, s.epoch_based, s.warmup, warmup_steps, learn.moms)
+    cbs = [ScheduleByStep(scheds, total, learn.scale)]
     if bar: cbs.append(EpochProgress(f'training, seed {cfg.seed}'))
     if checkpoint:
         cbs.append(checkpoint)
@@ -319,7 +324,7 @@ def prepare_data(
         fs = extract(table=table)
         failed, kept = fs.failed, fs.table
     else:
-        failed = rank0_only(check_images, table, root, num_workers=workers)
+        failed = rank0_only(check_pictures, table, root, num_workers=workers)
         failed = failed.loc[failed.problem.isin(['missing', 'unreadable']), ['image', 'error']]
         kept = table[~table.image.isin(failed.image)].reset_index(drop=True)
     if len(failed) and ranks()[0] == 0: print(f'{len(failed)} of {len(table)} pictures could not be read and are left out:\n{failed.head(10).to_string(index=False)}')
