@@ -98,7 +98,7 @@ class TrainConfig:
     epochs: int = 10
     iterations: int = 0                      # batches, where not epoch_based
     device: str = ''                         # 'cpu', 'cuda', 'cuda:1', 'mps'; empty takes the best at hand
-    data_parallel: bool = False              # a process for each GPU, see `unifex.launch`; `unifex_train` starts them
+    data_parallel: bool = False              # a process for each GPU, see `unifex.distributed`; `unifex_train` starts them
     gpu_ids: list[int]|None = None           # the GPUs of data_parallel, None: all; without data_parallel the first of them is taken
     precision: str = 'auto'                  # 'fp32', 'fp16', 'bf16'; auto: fp16 on CUDA, fp32 elsewhere
     grad_clip: float|None = None             # largest norm of the gradient

@@ -6,11 +6,11 @@
 __all__ = ['RUN_FILES', 'MarginModel', 'optimizer', 'precision_callback', 'unifex_learner', 'block_list', 'rate_groups',
            'near_paths', 'load_data', 'limit_training', 'held_out_report', 'zero_shot_reports', 'config_backbone',
            'config_embedder', 'head_settings', 'tensorboard_callback', 'config_learner', 'fitting_batch',
-           'training_length', 'fit', 'run_device', 'TrainingData', 'prepare_data', 'data_loaders', 'cloud_hub',
-           'training_metric', 'rows_key', 'config_checkpoint', 'train', 'claim_run', 'training_log', 'save_head',
-           'save_figures', 'all_reports', 'plot_report', 'model_card', 'public_config', 'push_run', 'finish_uploads',
-           'save_embedder', 'save_index', 'save_run', 'run_name', 'start_run', 'train_unifex', 'Run', 'load_run',
-           'zero_shot_unifex', 'push_zero_shot']
+           'training_length', 'fit', 'TrainingData', 'prepare_data', 'data_loaders', 'cloud_hub', 'training_metric',
+           'rows_key', 'config_checkpoint', 'train', 'claim_run', 'training_log', 'save_head', 'save_figures',
+           'all_reports', 'plot_report', 'model_card', 'public_config', 'push_run', 'finish_uploads', 'save_embedder',
+           'save_index', 'save_run', 'run_name', 'start_run', 'train_unifex', 'Run', 'load_run', 'zero_shot_unifex',
+           'push_zero_shot']
 
 # %% ../nbs/36_learner.ipynb #6b3a3a5b
 import hashlib, importlib.util, json, math, shutil, tempfile
@@ -54,7 +54,7 @@ from .images import decode_image
 from .loaders import image_dls
 from .necks import create_neck
 from .plots import plot_losses, plot_retrieval
-from .distributed import gather, unshard, init_ranks, env_world_size, shard, rank0_only, ranks
+from .distributed import gather, unshard, init_ranks, run_device, shard, rank0_only, ranks
 from .transforms import EvalTransform, create_transform
 
 # %% ../nbs/36_learner.ipynb #a5e443e8
@@ -292,12 +292,6 @@ def fit(
         except TrainingError as e: raise TrainingError(str(e).split('\n\t')[-1]) from None # without the callback's name, which fastai puts before it
         except torch.cuda.OutOfMemoryError: raise TrainingError(f"the GPU has too little memory for batches of {bs}{fitting_batch(learn) if ranks()[1] == 1 else '; take a smaller batch_size, and accumulate'}") from None
 
-# %% ../nbs/36_learner.ipynb #2739721d
-def run_device(cfg:Config) -> str:
-    "`train.device`; where that names no GPU and one process trains, the first of `train.gpu_ids`"
-    t = cfg.train
-    return f'cuda:{t.gpu_ids[0]}' if t.gpu_ids and t.device in ('', 'cuda') and env_world_size() == 1 and torch.cuda.is_available() else t.device
-
 # %% ../nbs/36_learner.ipynb #9c061c17
 @dataclass
 class TrainingData:
@@ -319,7 +313,7 @@ def prepare_data(
     table = hold_out(table, cfg.dataset.valid, cfg.dataset.valid_frac, cfg.seed)
     if cfg.train.patience and not split_mask(table, 'val').any(): table = set_aside(table, .1, cfg.seed)
     workers, fs, t = cfg.dataloader.num_workers, None, create_transform(cfg.transform.name, backbone.preproc, cfg.seed)
-    extract = partial(extract_features, backbone, root=root, store=cfg.train.store or None, num_workers=workers, device=run_device(cfg), dtype=cfg.train.store_dtype)
+    extract = partial(extract_features, backbone, root=root, store=cfg.train.store or None, num_workers=workers, device=run_device(cfg.train.device, cfg.train.gpu_ids), dtype=cfg.train.store_dtype)
     if cfg.model.backbone.freeze and cfg.train.cache != 'no':
         fs = extract(table=table)
         failed, kept = fs.failed, fs.table
@@ -336,7 +330,7 @@ def prepare_data(
 # %% ../nbs/36_learner.ipynb #498e62f2
 def data_loaders(cfg:Config, data:TrainingData, preproc) -> DataLoaders:
     "fastai DataLoaders over the training rows; the validation loader holds the rows to search for"
-    train, device = split_mask(data.table, 'train'), default_device(run_device(cfg))
+    train, device = split_mask(data.table, 'train'), default_device(run_device(cfg.train.device, cfg.train.gpu_ids))
     query, index = query_index(data.table)
     if cfg.train.patience: query = split_mask(data.table, 'val')
     bs = int(min(cfg.dataloader.batch_size, max(8, train.sum()//12)))  # a small folder gets enough steps
@@ -399,7 +393,7 @@ def train(
     learn.saved = folder and config_checkpoint(cfg, embedder, Path(folder)/'checkpoints', dls.train.bs, data.table)
     fit(learn, cfg, bar, learn.saved)
     embedder.eval()
-    learn.vectors = (unshard(gather(embed_images(embedder, shard(data.table), data.root, device=run_device(cfg), progress=ranks()[0] == 0).vectors)) if data.features is None else
+    learn.vectors = (unshard(gather(embed_images(embedder, shard(data.table), data.root, device=run_device(cfg.train.device, cfg.train.gpu_ids), progress=ranks()[0] == 0).vectors)) if data.features is None else
                      embedder.embed_features(data.features.x).cpu().numpy())
     embedder.cpu()
     learn.config, learn.data, learn.report = cfg, data, rank0_only(held_out_report, learn.vectors, data.table)
@@ -586,7 +580,7 @@ def start_run(
     overwrite:bool=False # write over another run of that name
 ) -> tuple[Path, nn.Module, pd.DataFrame, Path]:
     "The run's folder, backbone, table and root; what is wrong with device, data or weights is said before anything is made"
-    precision_callback(cfg.train.precision, default_device(run_device(cfg)))
+    precision_callback(cfg.train.precision, default_device(run_device(cfg.train.device, cfg.train.gpu_ids)))
     table, root = load_data(data, cfg)
     cloud_hub(cfg)
     backbone = config_backbone(cfg)
