@@ -25,4 +25,6 @@ setup(name=cfg['lib_name'], version=cfg['version'], description=cfg['description
       install_requires=cfg['requirements'].split(), extras_require=extras,
       entry_points={'console_scripts': cfg['console_scripts'].split()},
       classifiers=['Development Status :: 3 - Alpha', 'Intended Audience :: Developers', 'Programming Language :: Python :: 3',
-                   'Topic :: Scientific/Engineering :: Image Recognition'], zip_safe=False)
+                   'Topic :: Scientific/Engineering :: Image Recognition'], zip_safe=False,
+      # a path entry instead of an import hook: a script that runs beside the clone must not find its folder as an empty package
+      options={'editable_wheel': {'mode': 'compat'}})

@@ -278,7 +278,7 @@ def bench_score():
 # %% ../nbs/43_bench.ipynb #6ccc32c0
 def _big_store(folder, n=328_400, d=1152, shard=2048):
     "A store of made-up features, and their names"
-    from unifex.features import FeatureStore
+    from unifex.store import FeatureStore
     store, keys = FeatureStore({'model': 'made up'}, folder), np.random.default_rng(0).integers(1, 2**63, (n, 2)).astype(np.uint64)
     x = torch.randn(shard, d).half()
     for i in range(0, n, shard): store.add(keys[i:i + shard], x[:len(keys[i:i + shard])])
@@ -287,7 +287,8 @@ def _big_store(folder, n=328_400, d=1152, shard=2048):
 def _store_costs(folder):
     "Seconds to open, look up and check the store, to feed an epoch in several ways; MB of private memory while mapped"
     from fastai.data.core import TfmdDL
-    from unifex.features import FeatureSet, FeatureStore, feature_dls
+    from unifex.features import FeatureSet, feature_dls
+    from unifex.store import FeatureStore
     keys, card = _big_store(folder), {'model': 'made up'}
     t = interleaved({'open': lambda: FeatureStore(card, folder)}, 2)
     store = FeatureStore(card, folder)

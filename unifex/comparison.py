@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from .config import Config, load_config, override
 from .core import atomic_path
-from .features import default_device
+from .core import default_device
 from .learner import TrainingData, TrainingError, config_backbone, load_data, prepare_data, rows_key, train
 from .plots import plot_scores
 

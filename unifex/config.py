@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from .core import nearest, nearest_path, write_text
 
-# %% ../nbs/30_config.ipynb #85f777fd
+# %% ../nbs/30_config.ipynb #18671f24
 def _plain(value):
     "NumPy's numbers and paths as what YAML knows"
     if isinstance(value, Path): return str(value)
@@ -45,7 +45,7 @@ def _from_text(
     if get_origin(kind) is Literal and isinstance(value, bool): return 'yes' if value else 'no'
     return value
 
-# %% ../nbs/30_config.ipynb #ce194eb9
+# %% ../nbs/30_config.ipynb #560da76b
 class _Section(BaseModel):
     "A part of the configuration"
     model_config = ConfigDict(extra='forbid', frozen=True, coerce_numbers_to_str=True, protected_namespaces=())
@@ -77,7 +77,7 @@ class _Neck(_Section):
     dropout: float = Field(0.2, ge=0, lt=1)  # of the features, before the projection
     power: float | None = Field(None, gt=0, le=1)  # signed power of the features; 0.5 suits non-negative ones
 
-# %% ../nbs/30_config.ipynb #7012b26a
+# %% ../nbs/30_config.ipynb #bf138590
 _HEAD_PARAMS = {
     'k': 'sub-centers a class',
     's': 'scale of the cosines',
@@ -99,7 +99,7 @@ def _number(value):
     words = {'': None, 'none': None, 'null': None, 'true': True, 'yes': True, 'false': False, 'no': False}
     return words.get(value.lower(), value)
 
-# %% ../nbs/30_config.ipynb #e91b1554
+# %% ../nbs/30_config.ipynb #7196d4a5
 class _Head(_Section):
     "The margin head over the training classes: arguments of `create_head`"
     name: str = 'ArcFace'  # see `unifex.heads`; one of your own: 'package.module:Class'
@@ -172,11 +172,11 @@ class _Train(_Section):
     save_iter: int = Field(0, ge=0)  # checkpoint every so many batches, in the middle of epochs too; 0: none
     seen_img_save: int = Field(0, ge=0)  # the same in pictures
     keep: int = Field(2, ge=0)  # so many of the latest checkpoints stay; 0: all
-    unfreeze: Literal['', 'lp_ft', 'alternate'] = ''  # neck and head first; the head and the rest in turns; or all at once
+    unfreeze: Literal['', 'lp_ft', 'alternate'] = ''  # neck and head first; head and rest in turns; all
     probe_epochs: int = Field(1, ge=0)  # lp_ft: epochs of neck and head alone
     print_freq: int = Field(0, ge=0)  # say the loss every so many batches; 0: never
     tensorboard: bool = False  # log for TensorBoard, where it is installed
-    cache: Literal['auto', 'yes', 'no'] = 'auto'  # features of a frozen backbone: stored, or computed in each epoch ('no')
+    cache: Literal['auto', 'yes', 'no'] = 'auto'  # store a frozen backbone's features, or compute them each epoch
     views: int = Field(8, ge=1)  # stored views of a picture, with a training transform that draws
     store: str = ''  # folder of the feature store; empty: the user's cache
     store_dtype: Literal['float16', 'bfloat16', 'float32'] = 'float16'  # of stored features
@@ -184,10 +184,10 @@ class _Train(_Section):
     @model_validator(mode='after')
     def _some_length(self):
         unit = 'epochs' if self.epoch_based else 'iterations'
-        if getattr(self, unit) < 1: raise ValueError(f'{unit} must be 1 or more where epoch_based is {self.epoch_based}')
-        return self
+        if getattr(self, unit): return self
+        raise ValueError(f'{unit} must be 1 or more where epoch_based is {self.epoch_based}')
 
-# %% ../nbs/30_config.ipynb #4ade713c
+# %% ../nbs/30_config.ipynb #5d565bc8
 class _Optimizer(_Section):
     "The optimizer"
     name: Literal['Adam', 'AdamW', 'SGD', 'SAM_Adam', 'SAM_AdamW'] = 'AdamW'  # Adam: decay in the gradient
@@ -249,7 +249,7 @@ def config_keys(section: type = Config, prefix: str = '') -> list[str]:
         keys += config_keys(type(part), f'{prefix}{name}__') if isinstance(part, _Section) else [prefix + name]
     return keys + [prefix + k for k in _HEAD_PARAMS] if section is _Head else keys
 
-# %% ../nbs/30_config.ipynb #7a36e95f
+# %% ../nbs/30_config.ipynb #7a3b4ee8
 def config_docs() -> dict[str, tuple[Any, str]]:  # key -> (default, what it is)
     "All values of the configuration as a table of reference: the help of the commands prints it"
     source = inspect.getsource(sys.modules[Config.__module__])
@@ -324,7 +324,7 @@ def _put(nested: dict, key: str, value, separator: str = '.'):
         nested = nested[name]
     nested[last] = value
 
-# %% ../nbs/30_config.ipynb #37f67802
+# %% ../nbs/30_config.ipynb #1e5178c5
 def _modern_keys(
     values: dict,  # nested, as read from YAML; keys in upper or lower case
 ) -> dict:  # the same in today's keys

@@ -11,7 +11,8 @@ import json, shutil
 from pathlib import Path
 import numpy as np, pandas as pd
 from matplotlib import pyplot as plt
-from .tables import CLASS, TableError, add_class_ids, check_table, draw_rows, sample_table, summarize
+from .splits import draw_rows, sample_table
+from .tables import CLASS, TableError, add_class_ids, check_table, summarize
 from .core import atomic_path, map_threads, nearest
 from .datasets import DatasetError, get_card, load_dataset
 from .images import IMAGE_EXTENSIONS, ImageError, decode_image, safe_join, save_image

@@ -4,13 +4,13 @@
 
 # %% auto #0
 __all__ = ['RUN_FILES', 'MarginModel', 'optimizer', 'precision_callback', 'unifex_learner', 'block_list', 'rate_groups',
-           'near_paths', 'load_data', 'limit_training', 'hold_out', 'split_mask', 'query_index', 'exclusions',
-           'held_out_report', 'zero_shot_reports', 'config_backbone', 'config_embedder', 'head_settings',
-           'tensorboard_callback', 'config_learner', 'fitting_batch', 'training_length', 'fit', 'run_device',
-           'TrainingData', 'set_aside', 'prepare_data', 'data_loaders', 'cloud_hub', 'training_metric', 'rows_key',
-           'config_checkpoint', 'train', 'claim_run', 'training_log', 'save_head', 'save_figures', 'all_reports',
-           'plot_report', 'model_card', 'public_config', 'push_run', 'finish_uploads', 'save_embedder', 'save_index',
-           'save_run', 'run_name', 'start_run', 'train_unifex', 'Run', 'load_run', 'zero_shot_unifex', 'push_zero_shot']
+           'near_paths', 'load_data', 'limit_training', 'held_out_report', 'zero_shot_reports', 'config_backbone',
+           'config_embedder', 'head_settings', 'tensorboard_callback', 'config_learner', 'fitting_batch',
+           'training_length', 'fit', 'TrainingData', 'prepare_data', 'data_loaders', 'cloud_hub', 'training_metric',
+           'rows_key', 'config_checkpoint', 'train', 'claim_run', 'training_log', 'save_head', 'save_figures',
+           'all_reports', 'plot_report', 'model_card', 'public_config', 'push_run', 'finish_uploads', 'save_embedder',
+           'save_index', 'save_run', 'run_name', 'start_run', 'train_unifex', 'Run', 'load_run', 'zero_shot_unifex',
+           'push_zero_shot']
 
 # %% ../nbs/36_learner.ipynb #6b3a3a5b
 import hashlib, importlib.util, json, math, shutil, tempfile
@@ -34,25 +34,27 @@ from fastcore.basics import noop, patch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from .tables import (add_class_ids, check_table, class_counts, read_table, sample_table, single_image_classes, split_by_class, split_query_index,
-                                write_table)
+from .splits import exclusions, hold_out, query_index, sample_table, set_aside, split_mask
+from .tables import add_class_ids, check_table, class_counts, read_table, write_table
 from .backbones import create_backbone, freeze
-from .callbacks import (EMA, SAM, Autocast, Checkpoint, Distributed, EpochProgress, RaiseOnNaN, KeepBest, ScheduleByStep, ResumableLearner, Resume, RetrievalMetric, PrintLoss, TrainingError, SkipValidation,
-                              Unfreeze, alternate, latest_checkpoint, lp_ft, lr_schedule)
+from .callbacks import (EMA, SAM, Autocast, DistributedSteps, EpochProgress, KeepBest, PrintLoss, RaiseOnNaN, RetrievalMetric, ScheduleByStep, SkipValidation,
+                              TrainingError, Unfreeze, alternate, lp_ft, lr_schedule)
+from .checkpoints import Checkpoint, ResumableLearner, Resume, latest_checkpoint
 from .config import Config, ConfigError, load_config, override, save_config
-from .core import atomic_path, nearest, write_text
+from .core import atomic_path, default_device, nearest, write_text
 from .datasets import DATASETS, dataset_root, folder_table, load_datasets
 from .embedder import Embedder, embedder_card, load_embedder, zero_shot_embedder
 from .evaluation import Embeddings, Report, compare_reports, evaluate
 from .exports import export_torchscript
-from .features import FeatureSet, default_device, embed_images, extract_features, feature_dls
+from .features import FeatureSet, embed_images, extract_features, feature_dls
 from .heads import create_head, head_params
 from .hub import Hub, HubError, Unfinished, Uploaded, Uploads, files_of, hub_and_name
-from .images import check_images, decode_image
+from .cleaning import check_pictures
+from .images import decode_image
 from .loaders import image_dls
 from .necks import create_neck
 from .plots import plot_losses, plot_retrieval
-from .distributed import gather, unshard, init_ranks, env_world_size, shard, rank0_only, ranks
+from .distributed import gather, unshard, init_ranks, run_device, shard, rank0_only, ranks
 from .transforms import EvalTransform, create_transform
 
 # %% ../nbs/36_learner.ipynb #a5e443e8
@@ -106,7 +108,7 @@ def unifex_learner(
     model = MarginModel(body, embedder.neck, head).to(dls.device)
     groups, scale = (None, None) if layer_decay == 1 or stored else rate_groups(model, layer_decay)
     split = {} if groups is None else {'splitter': lambda m: groups}
-    cbs = [SkipValidation(), RaiseOnNaN(), *precision_callback(precision, dls.device), *([SAM(rho)] if opt.startswith('SAM_') else []), *([Distributed()] if n > 1 else []), *(cbs or [])]
+    cbs = [SkipValidation(), RaiseOnNaN(), *precision_callback(precision, dls.device), *([SAM(rho)] if opt.startswith('SAM_') else []), *([DistributedSteps()] if n > 1 else []), *(cbs or [])]
     learn = ResumableLearner(dls, model, loss_func=head.loss, lr=lr, opt_func=optimizer(opt, momentum), wd=wd, metrics=metrics, path=path, cbs=cbs, **split)
     if rank: learn.remove_cb(ProgressCallback); learn.logger = noop
     learn.embedder, learn.scale = embedder, scale
@@ -165,43 +167,6 @@ def limit_training(table:pd.DataFrame, cfg:Config) -> pd.DataFrame:
     kept = sample_table(table[train], ds.min_images, ds.max_images, ds.n_classes, seed=cfg.seed)
     if not len(kept): raise ValueError(f'no training picture is left after min_images={ds.min_images}, n_classes={ds.n_classes}; lower the limits')
     return table[~train | table.index.isin(kept.index)].reset_index(drop=True)
-
-# %% ../nbs/36_learner.ipynb #02ca1dc3
-def hold_out(
-    table:pd.DataFrame,   # annotation table
-    valid:str='auto',     # 'classes', 'images', 'none' or 'auto'
-    frac:float=0.2,       # share of the classes, or of each class's pictures
-    seed:int=42
-) -> pd.DataFrame:
-    "The table with `split` ('train', 'query', and 'index' where pictures of training classes are searched) and `class_id`"
-    if 'split' in table and (table.split == 'train').any(): return add_class_ids(table)
-    if valid == 'auto': valid = 'classes' if (table.groupby('dataset').label.nunique() >= 10).all() else 'images'
-    if valid == 'none': return add_class_ids(table.assign(split='train'))
-    alone = table.image.isin(single_image_classes(table).image)
-    if alone.all(): raise ValueError("every class has a single picture, so nothing can be searched for; take valid='none' to train without evaluation")
-    if valid == 'images':
-        query, index = split_query_index(table, frac=frac, seed=seed)
-        return add_class_ids(pd.concat([query, index.assign(split='train')]).sort_index())
-    return add_class_ids(pd.concat([*split_by_class(table[~alone], frac=frac, seed=seed), table[alone].assign(split='train')]).sort_index())
-
-# %% ../nbs/36_learner.ipynb #2b45522f
-def split_mask(table:pd.DataFrame, split:str) -> np.ndarray:
-    "Which rows have this `split`: (N,) booleans"
-    return np.array(table.split == split, dtype=bool)
-
-# %% ../nbs/36_learner.ipynb #ede206ee
-def query_index(table:pd.DataFrame) -> tuple[np.ndarray, np.ndarray|None]:
-    "Masks of the rows to search for and to search in; no second mask where the queries are searched among themselves"
-    query, index = split_mask(table, 'query' if (table.split == 'query').any() else 'val'), split_mask(table, 'index')
-    if not index.any(): index = split_mask(table, 'train') if (table.class_id[query] >= 0).any() else None
-    return query, index
-
-# %% ../nbs/36_learner.ipynb #fb29c07b
-def exclusions(table:pd.DataFrame) -> tuple[str, ...]:
-    "What a held-out picture must not find: itself, and all of its own source where sources are known and the queries are searched among themselves"
-    query, index = query_index(table)
-    by_source = 'source' in table and table.source[query].notna().all() and index is None
-    return ('id', 'source') if by_source else ('id',)
 
 # %% ../nbs/36_learner.ipynb #1ff92d06
 def held_out_report(
@@ -312,7 +277,10 @@ def fit(
     learn.max_batches = total
     first, latest = ranks()[0] == 0, checkpoint and rank0_only(lambda: checkpoint.latest)
     if not first: bar = None
-    cbs = [ScheduleByStep(lr_schedule(cfg.scheduler, cfg.optimizer.lr, steps, total, bs, learn.moms), total, learn.scale)]
+    s = cfg.scheduler
+    warmup_steps = s.seen_img_warmup/bs if s.seen_img_warmup else s.warmup_steps*(steps if s.warmup_steps < 10 else 1)
+    scheds = lr_schedule(s.name, cfg.optimizer.lr, steps, total, s.pct_start, s.min_lr, s.epoch_based, s.warmup, warmup_steps, learn.moms)
+    cbs = [ScheduleByStep(scheds, total, learn.scale)]
     if bar: cbs.append(EpochProgress(f'training, seed {cfg.seed}'))
     if checkpoint:
         cbs.append(checkpoint)
@@ -323,12 +291,6 @@ def fit(
         try: learn.fit(n, cfg.optimizer.lr, cbs=cbs)
         except TrainingError as e: raise TrainingError(str(e).split('\n\t')[-1]) from None # without the callback's name, which fastai puts before it
         except torch.cuda.OutOfMemoryError: raise TrainingError(f"the GPU has too little memory for batches of {bs}{fitting_batch(learn) if ranks()[1] == 1 else '; take a smaller batch_size, and accumulate'}") from None
-
-# %% ../nbs/36_learner.ipynb #2739721d
-def run_device(cfg:Config) -> str:
-    "`train.device`; where that names no GPU and one process trains, the first of `train.gpu_ids`"
-    t = cfg.train
-    return f'cuda:{t.gpu_ids[0]}' if t.gpu_ids and t.device in ('', 'cuda') and env_world_size() == 1 and torch.cuda.is_available() else t.device
 
 # %% ../nbs/36_learner.ipynb #9c061c17
 @dataclass
@@ -341,12 +303,6 @@ class TrainingData:
     views:FeatureSet|None=None     # several of each training picture, where the transform leaves something to chance too
 
 # %% ../nbs/36_learner.ipynb #e891ceee
-def set_aside(table:pd.DataFrame, frac:float, seed:int) -> pd.DataFrame:
-    "Make a share of the training classes `val`: pictures that decide when training stops must not be those of the report"
-    train = split_mask(table, 'train')
-    val = split_by_class(table[train], frac=frac, seed=seed)[1].index
-    return add_class_ids(table.assign(split=table.split.where(~table.index.isin(val), 'val')))
-
 def prepare_data(
     cfg:Config,
     backbone:nn.Module,
@@ -357,12 +313,12 @@ def prepare_data(
     table = hold_out(table, cfg.dataset.valid, cfg.dataset.valid_frac, cfg.seed)
     if cfg.train.patience and not split_mask(table, 'val').any(): table = set_aside(table, .1, cfg.seed)
     workers, fs, t = cfg.dataloader.num_workers, None, create_transform(cfg.transform.name, backbone.preproc, cfg.seed)
-    extract = partial(extract_features, backbone, root=root, store=cfg.train.store or None, num_workers=workers, device=run_device(cfg), dtype=cfg.train.store_dtype)
+    extract = partial(extract_features, backbone, root=root, store=cfg.train.store or None, num_workers=workers, device=run_device(cfg.train.device, cfg.train.gpu_ids), dtype=cfg.train.store_dtype)
     if cfg.model.backbone.freeze and cfg.train.cache != 'no':
         fs = extract(table=table)
         failed, kept = fs.failed, fs.table
     else:
-        failed = rank0_only(check_images, table, root, num_workers=workers)
+        failed = rank0_only(check_pictures, table, root, num_workers=workers)
         failed = failed.loc[failed.problem.isin(['missing', 'unreadable']), ['image', 'error']]
         kept = table[~table.image.isin(failed.image)].reset_index(drop=True)
     if len(failed) and ranks()[0] == 0: print(f'{len(failed)} of {len(table)} pictures could not be read and are left out:\n{failed.head(10).to_string(index=False)}')
@@ -374,7 +330,7 @@ def prepare_data(
 # %% ../nbs/36_learner.ipynb #498e62f2
 def data_loaders(cfg:Config, data:TrainingData, preproc) -> DataLoaders:
     "fastai DataLoaders over the training rows; the validation loader holds the rows to search for"
-    train, device = split_mask(data.table, 'train'), default_device(run_device(cfg))
+    train, device = split_mask(data.table, 'train'), default_device(run_device(cfg.train.device, cfg.train.gpu_ids))
     query, index = query_index(data.table)
     if cfg.train.patience: query = split_mask(data.table, 'val')
     bs = int(min(cfg.dataloader.batch_size, max(8, train.sum()//12)))  # a small folder gets enough steps
@@ -437,7 +393,7 @@ def train(
     learn.saved = folder and config_checkpoint(cfg, embedder, Path(folder)/'checkpoints', dls.train.bs, data.table)
     fit(learn, cfg, bar, learn.saved)
     embedder.eval()
-    learn.vectors = (unshard(gather(embed_images(embedder, shard(data.table), data.root, device=run_device(cfg), progress=ranks()[0] == 0).vectors)) if data.features is None else
+    learn.vectors = (unshard(gather(embed_images(embedder, shard(data.table), data.root, device=run_device(cfg.train.device, cfg.train.gpu_ids), progress=ranks()[0] == 0).vectors)) if data.features is None else
                      embedder.embed_features(data.features.x).cpu().numpy())
     embedder.cpu()
     learn.config, learn.data, learn.report = cfg, data, rank0_only(held_out_report, learn.vectors, data.table)
@@ -624,7 +580,7 @@ def start_run(
     overwrite:bool=False # write over another run of that name
 ) -> tuple[Path, nn.Module, pd.DataFrame, Path]:
     "The run's folder, backbone, table and root; what is wrong with device, data or weights is said before anything is made"
-    precision_callback(cfg.train.precision, default_device(run_device(cfg)))
+    precision_callback(cfg.train.precision, default_device(run_device(cfg.train.device, cfg.train.gpu_ids)))
     table, root = load_data(data, cfg)
     cloud_hub(cfg)
     backbone = config_backbone(cfg)

@@ -6,10 +6,12 @@
 __all__ = ['NECKS', 'signed_power', 'Neck', 'Projection', 'Pooling', 'PCA', 'create_neck']
 
 # %% ../nbs/15_necks.ipynb #adf79378
-import numpy as np, torch
+import numpy as np
+import torch
+from fastcore.basics import patch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from fastcore.basics import patch
+
 from .core import nearest
 
 # %% ../nbs/15_necks.ipynb #e91ac7e4
@@ -25,102 +27,123 @@ def signed_power(
 class Neck(nn.Module):
     "(B, in_dim) features -> (B, out_dim) raw embedding; subclasses write `project`"
     name = ''
-    def __init__(self,
+    trained = False  # whether it has weights to train
+
+    def __init__(
+        self,
         in_dim: int,  # width of the features
         out_dim: int = 64,  # width of the embedding
         dropout: float = 0.2,  # share of features dropped in training; `proj_layer` only
         power: float | None = None,  # signed power taken first; None leaves the features as they are
     ):
         super().__init__()
-        if in_dim < 1 or out_dim < 1: raise ValueError(f'in_dim and out_dim must be at least 1, got {in_dim} and {out_dim}')
+        if min(in_dim, out_dim) < 1:
+            raise ValueError(f'in_dim and out_dim must be at least 1, got {in_dim} and {out_dim}')
+        if out_dim > in_dim and not self.trained:
+            raise ValueError(f'{self.name} cannot make {out_dim} numbers out of {in_dim}: '
+                             f"choose out_dim of at most {in_dim}, or the neck 'proj_layer'")
+        if not 0 <= dropout < 1: raise ValueError(f'dropout must lie in [0, 1), got {dropout}')
         if power is not None and not 0 < power <= 1: raise ValueError(f'power must lie in (0, 1], got {power}')
-        self.in_dim, self.out_dim, self.dropout, self.power = in_dim, out_dim, dropout, power
+        self.in_dim = in_dim
+        self.out_dim = out_dim
+        self.dropout = dropout
+        self.power = power
 
     @property
     def card(self) -> dict:
-        "The arguments of `create_neck` that build this neck, as JSON holds them"
-        return dict(name=self.name, in_dim=self.in_dim, out_dim=self.out_dim, dropout=self.dropout, power=self.power)
+        "The arguments of `create_neck` that build this neck, ready for JSON"
+        sizes = dict(in_dim=self.in_dim, out_dim=self.out_dim)
+        return dict(name=self.name, **sizes, dropout=self.dropout, power=self.power)
 
-    def prepare(self, x: Tensor) -> Tensor:
-        "Features at full precision and with the power taken"
-        x = x if x.dtype == torch.float64 else x.float()
-        return x if self.power is None else signed_power(x, self.power)
+    def extra_repr(self):
+        return ', '.join(f'{k}={v}' for k, v in self.card.items() if k != 'name')
 
-    def forward(self, x: Tensor) -> Tensor: return self.project(self.prepare(x))
-    def extra_repr(self): return ', '.join(f'{k}={v}' for k, v in self.card.items() if k != 'name')
+# %% ../nbs/15_necks.ipynb #6fd1c743
+@patch
+def prepare(self: Neck, x: Tensor) -> Tensor:
+    "Features in fp32 (fp64 stays), the power taken"
+    if x.dtype != torch.float64: x = x.float()
+    return x if self.power is None else signed_power(x, self.power)
 
-def _narrower(neck: Neck):
-    "Refuse a neck without training that would have to invent numbers"
-    if neck.out_dim > neck.in_dim:
-        raise ValueError(f'{neck.name} cannot make {neck.out_dim} numbers out of {neck.in_dim}: '
-                         f"choose out_dim of at most {neck.in_dim}, or the neck 'proj_layer'")
+@patch
+def forward(self: Neck, x: Tensor) -> Tensor:
+    "(B, in_dim) features -> (B, out_dim)"
+    return self.project(self.prepare(x))
 
 # %% ../nbs/15_necks.ipynb #7fa9f770
 class Projection(Neck):
     "Dropout, then a linear layer with bias: the neck that is trained"
     name = 'proj_layer'
+    trained = True
+
     def __init__(self, in_dim: int, out_dim: int = 64, dropout: float = 0.2, power: float | None = None):
         super().__init__(in_dim, out_dim, dropout, power)
-        if not 0 <= dropout < 1: raise ValueError(f'dropout must lie in [0, 1), got {dropout}')
-        self.drop, self.linear = nn.Dropout(dropout), nn.Linear(in_dim, out_dim)
+        self.drop = nn.Dropout(dropout)
+        self.linear = nn.Linear(in_dim, out_dim)
 
-    def project(self, x): return self.linear(self.drop(x).to(self.linear.weight.dtype))
+    def project(self, x):
+        x = self.drop(x).to(self.linear.weight.dtype)
+        return self.linear(x)
 
 # %% ../nbs/15_necks.ipynb #ce30802b
 class Pooling(Neck):
     "Adaptive average pooling over the channels; nothing to train"
     name = 'pooling'
-    def __init__(self, in_dim: int, out_dim: int = 64, dropout: float = 0.2, power: float | None = None):
-        super().__init__(in_dim, out_dim, dropout, power)
-        _narrower(self)
 
-    def project(self, x): return F.adaptive_avg_pool1d(x[:, None], self.out_dim)[:, 0]
+    def project(self, x):
+        return F.adaptive_avg_pool1d(x[:, None], self.out_dim)[:, 0]
 
 # %% ../nbs/15_necks.ipynb #8d5867ae
 class PCA(Neck):
     "Centered features on their first principal components; `fit` before use"
     name = 'pca'
+
     def __init__(self, in_dim: int, out_dim: int = 64, dropout: float = 0.2, power: float | None = None):
         super().__init__(in_dim, out_dim, dropout, power)
-        _narrower(self)
         self.register_buffer('mean', torch.zeros(in_dim))
         self.register_buffer('components', torch.zeros(out_dim, in_dim))
         self.register_buffer('explained', torch.zeros(out_dim))  # share of the variance by component
         self.register_buffer('n_fit', torch.tensor(0))  # features it was fitted on
 
     def project(self, x):
-        if not (torch.jit.is_tracing() or torch.compiler.is_compiling()) and not self.n_fit:
-            raise RuntimeError('this pca neck was not fitted: call neck.fit(features) with features of training pictures')
+        recording = torch.jit.is_tracing() or torch.compiler.is_compiling()  # no place for a check of values
+        if not recording and not self.n_fit:
+            raise RuntimeError('this pca neck was not fitted: call neck.fit(features) '
+                               'with features of training pictures')
         return (x - self.mean) @ self.components.T.to(x.dtype)
 
 # %% ../nbs/15_necks.ipynb #9ea38c43
-def _covariance(neck: PCA, x: Tensor, chunk: int = 8192) -> tuple[Tensor, Tensor]:
-    "Mean (D,) and covariance (D, D) of (N, D) prepared features, float64"
-    parts = [slice(i, i + chunk) for i in range(0, len(x), chunk)]
-    mean = sum(neck.prepare(x[p]).double().sum(0) for p in parts) / len(x)
+def _mean_and_covariance(neck: PCA, x: Tensor, chunk: int = 8192) -> tuple[Tensor, Tensor]:
+    "Mean (D,) and covariance (D, D) of (N, D) features as `neck` prepares them, float64"
+    parts = x.split(chunk)
+    mean = sum(neck.prepare(p).double().sum(0) for p in parts) / len(x)
     cov = 0
     for p in parts:
-        c = neck.prepare(x[p]).double() - mean
-        cov = cov + c.T @ c
+        centered = neck.prepare(p).double() - mean
+        cov = cov + centered.T @ centered
     return mean, cov / len(x)
 
 @patch
 @torch.no_grad()
-def fit(self: PCA,
+def fit(
+    self: PCA,
     features: Tensor | np.ndarray,  # (N, in_dim), N > out_dim
 ) -> PCA:  # itself
-    "Set mean and components from features (the power is taken first); ValueError for too few or non-finite ones"
+    "Set mean and components from features; ValueError for too few or non-finite ones"
     x = torch.as_tensor(features)
-    if x.ndim != 2 or x.shape[1] != self.in_dim: raise ValueError(f'features must be (N, {self.in_dim}), got {tuple(x.shape)}')
+    if x.ndim != 2 or x.shape[1] != self.in_dim:
+        raise ValueError(f'features must be (N, {self.in_dim}), got {tuple(x.shape)}')
     if len(x) <= self.out_dim:
         raise ValueError(f'{self.out_dim} components need at least {self.out_dim + 1} features, got {len(x)}')
-    mean, cov = _covariance(self, x)
+    mean, cov = _mean_and_covariance(self, x)
     if not torch.isfinite(cov).all(): raise ValueError('some features are NaN or infinite: leave those pictures out')
-    var, vec = torch.linalg.eigh(cov)
-    w = vec.T.flip(0)[:self.out_dim]
-    w = w * w.gather(1, w.abs().argmax(1, keepdim=True)).sign()
-    self.mean.copy_(mean); self.components.copy_(w)
-    self.explained.copy_(var.flip(0)[:self.out_dim] / var.sum().clamp_min(1e-30)); self.n_fit.fill_(len(x))
+    variances, vectors = torch.linalg.eigh(cov)  # ascending
+    w = vectors.T.flip(0)[:self.out_dim]
+    largest = w.gather(1, w.abs().argmax(1, keepdim=True))
+    self.mean.copy_(mean)
+    self.components.copy_(w * largest.sign())
+    self.explained.copy_(variances.flip(0)[:self.out_dim] / variances.sum().clamp_min(1e-30))
+    self.n_fit.fill_(len(x))
     return self
 
 # %% ../nbs/15_necks.ipynb #9fed6f51
@@ -131,7 +154,7 @@ def create_neck(
     in_dim: int,  # width of the features
     out_dim: int = 64,  # width of the embedding
     dropout: float = 0.2,  # share of features dropped in training; `proj_layer` only
-    power: float | None = None,  # signed power taken first, 0.5 suits pooled features of a convolutional network
+    power: float | None = None,  # signed power taken first; 0.5 suits pooled features of a convolutional network
 ) -> Neck:
     "The neck called `name`: (B, in_dim) -> (B, out_dim)"
     if name not in NECKS: raise ValueError(f'no neck {name!r}{nearest(name, NECKS)}')

@@ -5,13 +5,12 @@
 # %% auto #0
 __all__ = ['COLUMNS', 'CLASS', 'SPLITS', 'TableError', 'DuplicateImageError', 'check_table', 'make_table', 'read_columns',
            'read_table', 'write_table', 'image_paths', 'summarize', 'single_image_classes', 'add_class_ids',
-           'class_counts', 'draw_rows', 'sample_table', 'split_by_class', 'split_images', 'split_query_index']
+           'class_counts']
 
 # %% ../nbs/02_tables.ipynb #e4a20037
 from contextlib import contextmanager
 from pathlib import Path
 import numpy as np, pandas as pd
-from pandas.util import hash_array
 from .core import atomic_path
 
 # %% ../nbs/02_tables.ipynb #98065c5b
@@ -226,108 +225,3 @@ def class_counts(
     if 'class_id' not in table.columns: raise TableError('the table has no column class_id; call add_class_ids first')
     ids = table.class_id.to_numpy()
     return np.bincount(ids[_train_mask(table, train) & (ids >= 0)], minlength=ids.max(initial=-1) + 1).astype(np.int64)
-
-# %% ../nbs/02_tables.ipynb #0cfbb386
-def _uniform(df, columns, seed, chunk=200_000):
-    "A number in [0, 1) for each row, from the text of `columns` and `seed` alone"
-    key, out = f'{seed % 10**16:016d}', np.empty(len(df))
-    for i in range(0, len(df), chunk): # in parts: Python's strings are large
-        part = df.iloc[i:i + chunk]
-        text = part[columns[0]].astype(str)
-        for c in columns[1:]: text = text + '\x1f' + part[c].astype(str)
-        out[i:i + chunk] = (hash_array(text.to_numpy(object), hash_key=key, categorize=False) >> np.uint64(11))/2**53
-    return pd.Series(out, index=df.index)
-
-# %% ../nbs/02_tables.ipynb #2961c7f1
-def _group_numbers(table, by):
-    return table.groupby(list(by), observed=True, sort=False).ngroup().to_numpy() if len(by) else np.zeros(len(table), int)
-
-def draw_rows(
-    table:pd.DataFrame, # annotation table
-    by, # columns whose values make a group, or (N,) numbers of the groups; []: all rows are one
-    n, # rows to draw from each group: a number, or (N,) numbers, the same within a group
-    columns=('dataset', 'image'), # what the draw depends on, besides the seed
-    seed:int=42,
-)->np.ndarray: # (N,) booleans: all rows of the groups that have no more than `n`, and `n` of the others
-    "Draw rows from each group, whatever the order of the table"
-    if not len(table): return np.zeros(0, bool)
-    group = by if isinstance(by, np.ndarray) else _group_numbers(table, by)
-    n, size = np.broadcast_to(n, len(table)), np.bincount(group)[group]
-    keep, over = size <= n, np.flatnonzero(size > n)
-    over = over[np.lexsort((_uniform(table.iloc[over], list(columns), seed), group[over]))] # hashing is what takes time
-    rank = np.arange(len(over)) - np.searchsorted(group[over], group[over])
-    keep[over[rank < n[over]]] = True
-    return keep
-
-# %% ../nbs/02_tables.ipynb #3eaae29f
-def sample_table(
-    table:pd.DataFrame, # annotation table
-    min_images:int=None, # drop classes with fewer pictures
-    max_images:int=None, # keep at most so many pictures a class
-    n_classes:int=None, # keep at most so many classes, of each data set
-    n_images:int=None, # keep at most so many rows, of each data set
-    seed:int=42,
-    per:str='dataset', # what `n_classes` and `n_images` are for: each 'dataset', each 'domain', or 'all' together
-)->pd.DataFrame: # the rows kept, in their order
-    "A part of `table`: `min_images`, then `n_classes`, `max_images`, `n_images`; None or 0 sets no limit"
-    if per not in ('dataset', 'domain', 'all'): raise TableError(f"per must be 'dataset', 'domain' or 'all', not {per!r}")
-    unit = [] if per == 'all' else [per]
-    of = _group_numbers(table, CLASS) if len(table) else np.zeros(0, int)
-    if min_images and len(table):
-        keep = np.bincount(of)[of] >= min_images
-        table, of = table[keep], of[keep]
-    if n_classes and len(table):
-        number, first = np.unique(of, return_index=True)
-        classes = table.iloc[first]
-        keep = np.isin(of, number[draw_rows(classes, unit, n_classes, CLASS, seed)])
-        table, of = table[keep], of[keep]
-    if max_images: table = table[draw_rows(table, of, max_images, seed=seed)]
-    if n_images: table = table[draw_rows(table, unit, n_images, seed=seed)]
-    return table
-
-# %% ../nbs/02_tables.ipynb #aba0c646
-def split_by_class(
-    table:pd.DataFrame, # annotation table
-    n=None, # classes to hold back: a number for every data set, or {data set: number}
-    frac:float=None, # or the share of every data set's classes
-    seed:int=42,
-)->tuple: # (train, unseen): two tables with `split` 'train' and 'query'
-    "Hold back whole classes, drawn within each data set"
-    if (n is None) == (frac is None): raise TableError('give one of n and frac')
-    cls = table[CLASS].drop_duplicates().reset_index(drop=True)
-    size = cls.groupby('dataset').label.transform('size')
-    if n is None: want = (size*frac).round()
-    elif not isinstance(n, dict): want = pd.Series(n, index=cls.index)
-    elif odd := set(n) - set(cls.dataset):
-        raise TableError(f'no data set {_show(sorted(odd))}; there are {_show(cls.dataset.unique(), 12)}')
-    else: want = cls.dataset.map(n).fillna(0)
-    if (short := want >= size).any():
-        d, c, w = cls.dataset[short].iloc[0], size[short].iloc[0], want[short].iloc[0]
-        raise TableError(f"data set '{d}' has {c} classes: too few to hold {w:.0f} back")
-    cls['out'] = _uniform(cls, CLASS, seed).groupby(cls.dataset).rank(method='first') <= want
-    out = cls.set_index(CLASS).out.reindex(pd.MultiIndex.from_frame(table[CLASS])).to_numpy(bool)
-    return table[~out].assign(split='train'), table[out].assign(split='query')
-
-def split_images(
-    table:pd.DataFrame, # annotation table
-    frac:float=0.1, # share of the pictures to hold back
-    seed:int=42,
-)->tuple: # (train, val): two tables with `split` set
-    "Hold back pictures; every class keeps at least one to train on"
-    u = _uniform(table, ['dataset', 'image'], seed)
-    last = u.groupby([table.dataset, table.label], observed=True).transform('max')
-    val = (u < frac) & (u < last)
-    return table[~val].assign(split='train'), table[val].assign(split='val')
-
-# %% ../nbs/02_tables.ipynb #18a4fe96
-def split_query_index(
-    table:pd.DataFrame, # annotation table
-    frac:float=0.2, # share of the pictures (or sources) of a class to search for
-    seed:int=42,
-)->tuple: # (query, index): two tables with `split` set
-    "Split every class in two; a source stays whole. At least one of each where a class has two pictures (or sources)"
-    unit = table.image if 'source' not in table.columns else table.source.where(table.source.notna(), table.image)
-    u = _uniform(table[CLASS].assign(unit=unit), CLASS + ['unit'], seed)
-    g = u.groupby([table.dataset, table.label], observed=True)
-    query = ((u < frac) | (u == g.transform('min'))) & (u < g.transform('max'))
-    return table[query].assign(split='query'), table[~query].assign(split='index')
