@@ -461,7 +461,7 @@ def unifex_evaluate(
       unifex_evaluate ~/pictures --embedder results/quickstart
       unifex_evaluate pictures.csv --embedder results/quickstart --root ~/pictures
       unifex_evaluate queries.npy index.npy --table queries.csv --index-table index.csv --protocol challenge"""
-    from unifex.evaluation import evaluate_protocol
+    from unifex.evaluation import evaluate
     e = None
     if embedder:
         from unifex.embedder import load_embedder
@@ -482,14 +482,14 @@ def unifex_evaluate(
     if not index: q, x = parts(q)
     more = {'map_k': map_k} if map_k else {}
     if metric: more['metric'] = metric
-    report = evaluate_protocol(protocol, q, x, k=k, **more)
+    report = evaluate(q, x, protocol, k=k, **more)
     print(f'{report.to_frame(True).round(3).to_string()}\n{report.caption()}')
     res = {'protocol': protocol, 'overall': report.overall, 'by_domain': report.by_domain.reset_index(), 'skipped': report.skipped, 'settings': report.settings}
     if by:
         res['by'] = report.by(by).rename_axis(by).reset_index()
         print(f'\n{report.by(by)[:10].round(3).to_string()}')
     if compare:
-        diff = report.compare(evaluate_protocol(protocol, *parts(other), k=k, **more))
+        diff = report.compare(evaluate(*parts(other), protocol, k=k, **more))
         res['compare'] = diff.rename_axis('measure').reset_index()
         print(f'\n{diff.round(3).to_string()}')
     if save: print(f'\n{report.save(save)}')

@@ -118,23 +118,31 @@ def _looks_like(data):
     is_text = start.isascii() and start.decode().isprintable()
     return 'it holds text' if is_text else f'starts with {data[:8]!r}'
 
-def _decode_pillow(name, data, max_pixels):
-    "(H, W, 3) uint8 by Pillow: first frame, EXIF orientation applied; every failure becomes an `ImageError`"
+def _pillow_pixels(name, im, max_pixels):
+    "(H, W, 3) uint8 of an opened Pillow picture: first frame, EXIF orientation applied; every failure becomes an `ImageError`"
     try:
-        with Image.open(io.BytesIO(data)) as im:
-            _check_size(name, *im.size, max_pixels)
-            return np.array(_to_rgb(_upright(_positive(im))))
+        _check_size(name, *im.size, max_pixels)
+        return np.array(_to_rgb(_upright(_positive(im))))
     except ImageError: raise
+    except Exception as e: raise ImageError(f'{name}: broken or cut off ({e or type(e).__name__})') from None
+
+def _decode_pillow(name, data, max_pixels):
+    "(H, W, 3) uint8 of a file's bytes, by Pillow"
+    try: im = Image.open(io.BytesIO(data))
     except Image.DecompressionBombError as e: raise ImageError(f'{name}: {e}') from None
     except Image.UnidentifiedImageError: raise ImageError(f'{name}: not a picture ({_looks_like(data)})') from None
     except Exception as e: raise ImageError(f'{name}: broken or cut off ({e or type(e).__name__})') from None
+    with im: return _pillow_pixels(name, im, max_pixels)
 
 # %% ../nbs/01_images.ipynb #c019c8cf
 def decode_image(
-    src,  # path of a file, or the bytes of one
+    src,  # path of a file, the bytes of one, or a Pillow picture
     max_pixels: int = MAX_PIXELS,  # refuse larger pictures by their header, before decoding; 0 for no limit of our own
 ) -> np.ndarray:  # (H, W, 3) uint8, RGB, upright
     "Any picture as RGB: first frame where animated, transparency on white; `ImageError` names the file and the reason"
+    if isinstance(src, Image.Image):
+        name = getattr(src, 'filename', '') or f'<{src.mode} picture>'
+        return _pillow_pixels(name, src, max_pixels)
     name, data = read_bytes(src)
     is_jpeg = data.startswith(b'\xff\xd8')
     pixels = _decode_jpeg(name, data, max_pixels) if is_jpeg else None
