@@ -6,7 +6,7 @@
 __all__ = ['WEIGHTS', 'PACKAGED', 'FAMILIES', 'CARDS', 'timm_preproc', 'open_clip_preproc', 'WeightsError', 'read_weights',
            'misfits', 'load_strictly', 'packaged_file', 'lite_weights', 'feature_width', 'count_flops', 'Backbone',
            'freeze', 'unfreeze', 'Family', 'create_backbone', 'backbone_from_card', 'Card', 'meta_backbone',
-           'backbone_cards']
+           'backbone_cards', 'weights_source']
 
 # %% ../nbs/10_backbones.ipynb #d15bb357
 import difflib, functools, hashlib, importlib.util, json, os, pickle, sys, zipfile
@@ -532,3 +532,14 @@ def backbone_cards(
         rows.append((c.type, c.model_name, c.weights, b.img_size, b.out_dim, round(sum(p.numel() for p in b.parameters()) / 1e6, 1),
                      round(count_flops(b.model, b.img_size) / 1e9, 1), b.preproc.mode, license, source))
     return pd.DataFrame(rows, columns=['type', 'model_name', 'weights', 'px', 'width', 'parameters (M)', 'GFLOP', 'mode', 'license', 'source'])
+
+# %% ../nbs/10_backbones.ipynb #13e0ebe0
+def weights_source(
+    card: dict,  # `Backbone.card`
+) -> tuple[str, str]:  # repository and license, empty where they are not known
+    "Where the weights of a backbone came from"
+    if not card['pretrained']: return '', ''
+    name, _, tag = card['model_name'].partition('.')
+    key = card['type'], name, card['weights'] or tag
+    try: return _source(next((c for c in CARDS if (c.type, c.model_name, c.weights) == key), Card(*key)))
+    except Exception: return '', ''  # a file, a package, or a name that this timm or open_clip does not have
