@@ -197,7 +197,8 @@ def _as_table(card, rows, folder):
     image = rows.image if folder == '.' else folder + '/' + rows.image.astype(str)
     dataset = rows.get('dataset', card.key)
     domain = rows.get('domain', card.domain)
-    return make_table(image, rows.get('label'), dataset, domain, rows.get('split'), rows.get('source'))
+    table = make_table(image, rows.get('label'), dataset, domain, rows.get('split'), rows.get('source'))
+    return check_table(table, labeled='label' in rows)
 
 def _read_dataset(card, root):
     "The whole annotation table of a data set"
