@@ -70,12 +70,8 @@ def run_command(func, pos:list, options:dict, rest:list[str]) -> int:
 # %% ../nbs/41_cli.ipynb #3889c889
 def config_help() -> str:
     "The presets, and every value of the configuration with its default"
-    from unifex.config import Config, config_keys, presets
-    def value(key): # and what its comment says
-        at = Config()
-        for part in key.split('__'): owner, at = at, getattr(at, part)
-        return at, docments(type(owner))[part]
-    rows = [(f'--{k}', value(k)) for k in config_keys()]
+    from unifex.config import config_docs, presets
+    rows = [(f'--{k}', v) for k, v in config_docs().items()]
     return f'presets: {", ".join(presets())}\n\nvalues of the configuration, by full name or by the last part where only one has it:\n' + '\n'.join(f'  {k:30} {str(v):22} {doc or ""}'.rstrip() for k, (v, doc) in rows)
 
 class Parser(argparse.ArgumentParser):
