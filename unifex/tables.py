@@ -247,7 +247,7 @@ def summarize(
     "Images, classes, and images a class: fewest, median, most, and how many classes have a single one"
     by = list(by)
     number = table.reindex(columns=CLASS).groupby(CLASS, observed=True, sort=False).ngroup()
-    rows = table[by].assign(_class=number.where(number >= 0))
+    rows = table[by].astype(object).fillna('').assign(_class=number.where(number >= 0))
     everything = rows.assign(**{c: 'all' if c == by[0] else '' for c in by})
     return pd.concat([_statistics(rows, by), _statistics(everything, by)])
 
