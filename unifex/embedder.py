@@ -147,7 +147,7 @@ def _many_on_disk(x) -> bool:
 
 def as_pictures(
     x,  # see `Embedder.embed`
-    root: str | Path | None = None,  # what the paths of a table are relative to; None: see `load_pictures`
+    root: str | Path | None = None,  # likewise
 ) -> Pictures:
     "What was given, whatever it came as; TypeError where it holds no pictures"
     if isinstance(x, Pictures): return x
@@ -250,12 +250,13 @@ def warn_failed(
 @patch
 def embed(self: Embedder,
     pictures,  # a path, bytes, a Pillow picture, a uint8 array or tensor; a list or iterator of them; a folder; a table
+    root: str | Path | None = None,  # what the paths of a table are relative to; None: its folder, of a DataFrame the current one
     batch_size: int | None = None,  # pictures at a time; None: 32 on a CPU, 256 elsewhere
     num_workers: int = 4,  # threads that read
     progress: bool = True,  # a bar, where it takes more than a second
 ) -> np.ndarray:  # (N, out_dim) float32, rows of length one
     "The embedding that search wants. `ImageError` names a picture of a list that cannot be read; in a folder or table it is left out with a warning"
-    pictures = as_pictures(pictures)
+    pictures = as_pictures(pictures, root)
     how = dict(batch_size=batch_size, num_workers=num_workers, progress=progress)
     if pictures.table is not None:
         vectors, kept, failed = self.embed_rows(pictures, **how)

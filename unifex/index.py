@@ -36,10 +36,11 @@ def _as_table(pictures: Pictures) -> Pictures:
 @patch
 def embeddings(self: Embedder,
     pictures,  # as in `Embedder.embed`
+    root: str | Path | None = None,  # what the paths of a table are relative to, as there
     **kwargs,  # `batch_size`, `num_workers`, `progress`, as there
 ) -> Embeddings:
     "Vectors and rows of the pictures that can be read; a warning lists the others"
-    pictures = _as_table(as_pictures(pictures))
+    pictures = _as_table(as_pictures(pictures, root))
     vectors, table, failed = self.embed_rows(pictures, **kwargs)
     warn_failed(failed, len(pictures.table))
     return Embeddings(vectors, table)
@@ -119,11 +120,12 @@ def _check_ids(ids, n: int) -> np.ndarray:
 @patch
 def index(self: Embedder,
     pictures,  # as in `Embedder.embed`; best a folder or a table
+    root: str | Path | None = None,  # what the paths of a table are relative to, as there
     storage: str = 'float32',  # see `Index`
     **kwargs,  # `batch_size`, `num_workers`, `progress`, as in `Embedder.embed`
 ) -> Index:
     "An index of the pictures that can be read; `failed` of it lists the others"
-    pictures = _as_table(as_pictures(pictures))
+    pictures = _as_table(as_pictures(pictures, root))
     vectors, table, failed = self.embed_rows(pictures, **kwargs)
     warn_failed(failed, len(pictures.table))
     made = Index(Embeddings(vectors, table), self, pictures.root, storage)
