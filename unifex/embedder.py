@@ -15,7 +15,7 @@ from fastcore.basics import patch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
-from .backbones import CARDS, Backbone, Card, WeightsError, _source, backbone_from_card, count_flops, freeze, load_strictly
+from .backbones import Backbone, WeightsError, backbone_from_card, count_flops, freeze, load_strictly, weights_source
 from .core import atomic_path, nearest
 from .hub import Uploaded, fetch, is_address, push
 from .necks import Neck, create_neck
@@ -105,6 +105,7 @@ def save(self: Embedder,
     folder: str | Path,  # made, or replaced where it holds an embedder and nothing else
 ) -> Path:  # the folder
     "Write model.safetensors and card.json; FileExistsError where the folder holds other files"
+    self.backbone.check_saveable()
     folder = Path(folder)
     if folder.exists() and not folder.is_dir(): raise FileExistsError(f'{folder} is a file: save to a folder')
     other = sorted({f.name for f in folder.iterdir()} - _FILES) if folder.is_dir() else []
@@ -147,13 +148,6 @@ def load_embedder(
     return e.eval()
 
 # %% ../nbs/16_embedder.ipynb #5929f0d3
-def _weights_origin(card: dict) -> tuple[str, str]:
-    "(repository, license) of the weights that a backbone began with; empty where they are not known"
-    name, _, tag = card['model_name'].partition('.')
-    key = card['type'], name, card['weights'] or tag
-    try: return _source(next((c for c in CARDS if (c.type, c.model_name, c.weights) == key), Card(*key))) if card['pretrained'] else ('', '')
-    except Exception: return '', ''  # a file, a package, or a name that this timm or open_clip does not have
-
 def embedder_card(
     card: dict,  # `Embedder.card`
     address: str = '',  # where it is to lie
@@ -162,7 +156,7 @@ def embedder_card(
 ) -> str:  # Markdown under a block of metadata
     "The README of an embedder on a hub"
     b, p, n = card['backbone'], card['preproc'], card['neck']
-    source, theirs = _weights_origin(b)
+    source, theirs = weights_source(b)
     meta = dict(library_name='unifex', pipeline_tag='image-feature-extraction', tags=['unifex', 'image-feature-extraction', 'image-retrieval'])
     meta |= ({'license': license} if license else {}) | ({'base_model': source} if source else {})
     rows = {'backbone': f"{b['model_name']} ({b['type']})" + (f', weights {source or b["weights"]}' if b['pretrained'] and (source or b['weights']) else ''),
