@@ -104,6 +104,8 @@ def compare(old, new):
 
 def notebooks(): return sorted(p for p in (ROOT/'nbs').rglob('*.ipynb') if not any(o[0] in '_.' for o in p.relative_to(ROOT/'nbs').parts))
 
+def shown(nb): return nb.relative_to(ROOT).as_posix()                                # nbs/12_heads.ipynb, nbs/tests/71_stand_ins.ipynb
+
 def code_cells(nb):
     "Per code cell: the names of its directives, and the lines below them."
     for cell in json.loads(nb.read_text(encoding='utf-8'))['cells']:
@@ -136,10 +138,18 @@ def lint(run):
         bad = []
         for nb in notebooks():
             for names, lines in code_cells(nb):
-                bad += [f'{nb.name}: {l!r} counts only on the first lines of a cell' for l in lines if re.match(r'#\| ?\w', l)]
-            if re.search(r'"skip_exec: *true', nb.read_text(encoding='utf-8')): bad.append(f'{nb.name}: skip_exec skips every cell; flag the cells')
+                bad += [f'{shown(nb)}: {l!r} counts only on the first lines of a cell' for l in lines if re.match(r'#\| ?\w', l)]
+            if re.search(r'"skip_exec: *true', nb.read_text(encoding='utf-8')): bad.append(f'{shown(nb)}: skip_exec skips every cell; flag the cells')
+        if bad: raise Failed('\n'.join(bad))
+    def names():
+        paths = {}
+        for nb in notebooks(): paths.setdefault(nb.name, []).append(shown(nb))
+        bad = [' and '.join(p) + ' share a name, and nbdev_test tells notebooks apart by it' for p in paths.values() if len(p) > 1]
+        bad += [f'{shown(nb)} has `#| default_exp`; notebooks in folders export nothing' for nb in notebooks()
+                if nb.parent != ROOT/'nbs' and any('default_exp' in names for names, _ in code_cells(nb))]
         if bad: raise Failed('\n'.join(bad))
     run.check('notebooks: directives stand where they count', directives)
+    run.check('notebooks: every name is there once, and only those in nbs/ itself are exported', names)
 
 def readme(run):
     run.check('README.md is what nbs/index.ipynb gives', lambda: run.sh(f'{shlex.quote(sys.executable)} -B .ci/make_readme.py --check') and '')
@@ -147,11 +157,11 @@ def readme(run):
 # ---- tests, slow
 
 def tracebacks(out):
-    "Of nbdev_test's log: {notebook: its traceback}."
+    "Of nbdev_test's log: {notebook's path: its traceback}."
     found, cur = {}, None
     for l in out.splitlines():
         m = re.match(r'\S+ in (/.*\.ipynb):$', l)
-        if m: cur = found.setdefault(Path(m[1]).name, [])
+        if m: cur = found.setdefault(Path(m[1]).resolve(), [])
         elif re.search(r'(^Starting|- Completed) /|^nbdev Tests Failed', l): cur = None
         if cur is not None: cur.append(l)
     return {k: tail('\n'.join(v), 40) for k, v in found.items()}
@@ -169,9 +179,9 @@ def tests(run):
     run.check("the README's test command in a fresh environment", readme_command)
     errors, secs = tracebacks(run.log), dict(re.findall(r'^(\S+\.ipynb): (\d+) secs$', run.log, flags=re.M))
     for nb in notebooks() if run.ready else []:
-        done = re.search(rf'- Completed \S*/{re.escape(nb.name)}$', run.log, flags=re.M)  # a killed process may have left half a line before it
-        run.report(bool(done) and nb.name not in errors, f'nbs/{nb.name}', float(secs.get(nb.name, 0)),
-                   errors.get(nb.name, '' if done else 'did not run to its end'))
+        done = re.search(rf'- Completed \S*/{re.escape(shown(nb))}$', run.log, flags=re.M)  # a killed process may have left half a line before it
+        run.report(bool(done) and nb not in errors, shown(nb), float(secs.get(nb.name, 0)),
+                   errors.get(nb, '' if done else 'did not run to its end'))
     run.check('the tests leave the checkout as it was', lambda: compare(before, snapshot()))
 
 OLD_PYTHON = """
@@ -192,9 +202,9 @@ def old_torch(run):
     run.check('exports for torch 1.11, run in torch 1.11', verify)
 
 def slow(run):
-    def one(nb): run.sh(f'nbdev_test --path nbs/{nb.name} --flags slow', run.dev_env(), limit=30*MINUTES, UNIFEX_TORCH_1_11=run.old)
+    def one(nb): run.sh(f'nbdev_test --path {shown(nb)} --flags slow', run.dev_env(), limit=30*MINUTES, UNIFEX_TORCH_1_11=run.old)
     for nb in notebooks():
-        if any('slow' in names for names, _ in code_cells(nb)): run.check(f'nbs/{nb.name} with its slow cells', one, nb)
+        if any('slow' in names for names, _ in code_cells(nb)): run.check(f'{shown(nb)} with its slow cells', one, nb)
 
 # ---- export, wheel
 

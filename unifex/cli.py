@@ -60,7 +60,7 @@ def run_command(func, pos:list, options:dict, rest:list[str]) -> int:
             warnings.filterwarnings('ignore', message='.*torch.jit', category=FutureWarning)  # libraries that script at import
             res = func(*pos, **options, **split_overrides(rest))
         if script and res is not None: print(as_json(res)) # None: another process has answered
-    except (ValueError, OSError, RuntimeError) as e:
+    except (ValueError, OSError, RuntimeError, ImportError) as e:
         if isinstance(e, RuntimeError) and not type(e).__module__.startswith('unifex'): raise  # not one of ours
         return print(f'{func.__name__}: {e}', file=sys.stderr) or 2
     except KeyboardInterrupt:
@@ -70,12 +70,8 @@ def run_command(func, pos:list, options:dict, rest:list[str]) -> int:
 # %% ../nbs/41_cli.ipynb #3889c889
 def config_help() -> str:
     "The presets, and every value of the configuration with its default"
-    from unifex.config import Config, config_keys, presets
-    def value(key): # and what its comment says
-        at = Config()
-        for part in key.split('__'): owner, at = at, getattr(at, part)
-        return at, docments(type(owner))[part]
-    rows = [(f'--{k}', value(k)) for k in config_keys()]
+    from unifex.config import config_docs, presets
+    rows = [(f'--{k}', v) for k, v in config_docs().items()]
     return f'presets: {", ".join(presets())}\n\nvalues of the configuration, by full name or by the last part where only one has it:\n' + '\n'.join(f'  {k:30} {str(v):22} {doc or ""}'.rstrip() for k, (v, doc) in rows)
 
 class Parser(argparse.ArgumentParser):
@@ -127,7 +123,7 @@ def relaunched(
     overrides:dict, # of the configuration
     parallel:bool, # asked for; or by the configuration
     processes:int,
-    **popen # see `unifex.launch.launch`
+    **popen # see `unifex.distributed.launch`
 ) -> bool:
     "Whether the command has been run by other processes; where they fail, it ends with their status"
     from unifex.config import load_config
@@ -136,11 +132,12 @@ def relaunched(
         cfg = load_config(config, **overrides)
     if processes < 0 or processes and not (parallel or cfg.train.data_parallel): raise ValueError(f'processes = {processes} goes with --data_parallelism, and is 1 or more')
     if not (parallel or cfg.train.data_parallel): return False
-    from unifex.launch import data_parallel
+    from unifex.distributed import data_parallel
     if sys.stdout is sys.stderr and 'stdout' not in popen: options = {**options, 'json': True} # as `run_command` has it for --json
     code = f'import sys; from unifex.cli import {name}_command; sys.exit({name}_command())'
     flags = [f'--{k}' if v is True else f'--{k}={v}' for k, v in options.items() if v is not False] + [f'--{k}={v}' for k, v in overrides.items()]
-    status = data_parallel(cfg, ['-c', code, str(config), *([str(data)] if data else []), *flags], processes, **popen)
+    args = ['-c', code, str(config), *([str(data)] if data else []), *flags]
+    status = data_parallel(args, cfg.dataloader.batch_size, cfg.train.device, cfg.train.gpu_ids, processes, **popen)
     if status == 130: raise KeyboardInterrupt
     if status: raise SystemExit(status)
     return status == 0
@@ -246,15 +243,15 @@ def unifex_extract(
     from functools import partial
     from unifex.config import load_config
     from unifex.features import extract_features
-    from unifex.learner import config_backbone, load_data, run_device
+    from unifex.learner import config_backbone, load_data
     from unifex.splits import hold_out
-    from unifex.distributed import init_ranks
+    from unifex.distributed import init_ranks, run_device
     from unifex.transforms import create_transform
     if relaunched('extract', config, data, dict(batch_size=batch_size, rehash=rehash), overrides, data_parallelism, processes, stdout=subprocess.DEVNULL): rehash = False # and now tell what is there
     cfg = load_config(config, **overrides)
     first = init_ranks(cfg.train.device)[0] == 0
     backbone, (table, root) = config_backbone(cfg), load_data(data, cfg)
-    run = partial(extract_features, backbone, root=root, store=cfg.train.store or None, batch_size=batch_size or None, num_workers=cfg.dataloader.num_workers, device=run_device(cfg), rehash=rehash)
+    run = partial(extract_features, backbone, root=root, store=cfg.train.store or None, batch_size=batch_size or None, num_workers=cfg.dataloader.num_workers, device=run_device(cfg.train.device, cfg.train.gpu_ids), rehash=rehash)
     fs, t = run(table), create_transform(cfg.transform.name, backbone.preproc, cfg.seed)
     if first: print(f'{len(fs):,} of {len(table):,} pictures: {fs.source!r} in {fs.source.folder}')
     if len(fs.failed) and first: print(f'left out:\n{fs.failed.head(10).to_string(index=False)}')
@@ -460,7 +457,7 @@ def unifex_evaluate(
       unifex_evaluate ~/pictures --embedder results/quickstart
       unifex_evaluate pictures.csv --embedder results/quickstart --root ~/pictures
       unifex_evaluate queries.npy index.npy --table queries.csv --index-table index.csv --protocol challenge"""
-    from unifex.evaluation import evaluate_protocol
+    from unifex.evaluation import evaluate
     e = None
     if embedder:
         from unifex.embedder import load_embedder
@@ -481,14 +478,14 @@ def unifex_evaluate(
     if not index: q, x = parts(q)
     more = {'map_k': map_k} if map_k else {}
     if metric: more['metric'] = metric
-    report = evaluate_protocol(protocol, q, x, k=k, **more)
+    report = evaluate(q, x, protocol, k=k, **more)
     print(f'{report.to_frame(True).round(3).to_string()}\n{report.caption()}')
     res = {'protocol': protocol, 'overall': report.overall, 'by_domain': report.by_domain.reset_index(), 'skipped': report.skipped, 'settings': report.settings}
     if by:
         res['by'] = report.by(by).rename_axis(by).reset_index()
         print(f'\n{report.by(by)[:10].round(3).to_string()}')
     if compare:
-        diff = report.compare(evaluate_protocol(protocol, *parts(other), k=k, **more))
+        diff = report.compare(evaluate(*parts(other), protocol, k=k, **more))
         res['compare'] = diff.rename_axis('measure').reset_index()
         print(f'\n{diff.round(3).to_string()}')
     if save: print(f'\n{report.save(save)}')

@@ -6,16 +6,16 @@
 __all__ = ['RUN_FILES', 'MarginModel', 'optimizer', 'precision_callback', 'unifex_learner', 'block_list', 'rate_groups',
            'near_paths', 'load_data', 'limit_training', 'held_out_report', 'zero_shot_reports', 'config_backbone',
            'config_embedder', 'head_settings', 'tensorboard_callback', 'config_learner', 'fitting_batch',
-           'training_length', 'fit', 'run_device', 'TrainingData', 'prepare_data', 'data_loaders', 'cloud_hub',
-           'training_metric', 'rows_key', 'config_checkpoint', 'train', 'claim_run', 'training_log', 'save_head',
-           'save_figures', 'all_reports', 'plot_report', 'model_card', 'public_config', 'push_run', 'finish_uploads',
-           'save_embedder', 'save_index', 'save_run', 'run_name', 'start_run', 'train_unifex', 'Run', 'load_run',
-           'zero_shot_unifex', 'push_zero_shot']
+           'training_length', 'fit', 'TrainingData', 'prepare_data', 'data_loaders', 'cloud_hub', 'training_metric',
+           'rows_key', 'config_checkpoint', 'train', 'claim_run', 'training_log', 'save_head', 'save_figures',
+           'all_reports', 'plot_report', 'model_card', 'public_config', 'push_run', 'finish_uploads', 'save_embedder',
+           'save_index', 'save_run', 'run_name', 'start_run', 'train_unifex', 'Run', 'load_run', 'zero_shot_unifex',
+           'push_zero_shot']
 
 # %% ../nbs/36_learner.ipynb #6b3a3a5b
 import hashlib, importlib.util, json, math, shutil, tempfile
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -40,7 +40,7 @@ from .backbones import create_backbone, freeze
 from .callbacks import (EMA, SAM, Autocast, DistributedSteps, EpochProgress, KeepBest, PrintLoss, RaiseOnNaN, RetrievalMetric, ScheduleByStep, SkipValidation,
                               TrainingError, Unfreeze, alternate, lp_ft, lr_schedule)
 from .checkpoints import Checkpoint, ResumableLearner, Resume, latest_checkpoint
-from .config import Config, ConfigError, DatasetConfig, GoogleDriveConfig, load_config, override, save_config
+from .config import Config, ConfigError, load_config, override, save_config
 from .core import atomic_path, default_device, nearest, write_text
 from .datasets import DATASETS, dataset_root, folder_table, load_datasets
 from .embedder import Embedder, embedder_card, load_embedder, zero_shot_embedder
@@ -49,11 +49,12 @@ from .exports import export_torchscript
 from .features import FeatureSet, embed_images, extract_features, feature_dls
 from .heads import create_head, head_params
 from .hub import Hub, HubError, Unfinished, Uploaded, Uploads, files_of, hub_and_name
-from .images import check_images, decode_image
+from .cleaning import check_pictures
+from .images import decode_image
 from .loaders import image_dls
 from .necks import create_neck
 from .plots import plot_losses, plot_retrieval
-from .distributed import gather, unshard, init_ranks, env_world_size, shard, rank0_only, ranks
+from .distributed import gather, unshard, init_ranks, run_device, shard, rank0_only, ranks
 from .transforms import EvalTransform, create_transform
 
 # %% ../nbs/36_learner.ipynb #a5e443e8
@@ -153,7 +154,7 @@ def load_data(
     ds, data = cfg.dataset, cfg.dataset.data or None if data is None else data
     if data is None: table, root = load_datasets(ds.names, ds.root or None), dataset_root(ds.names[0], ds.root or None)
     elif isinstance(data, pd.DataFrame): table, root = check_table(data).reset_index(drop=True), Path(ds.root or '.')
-    elif Path(data).expanduser().is_dir() and ds.names != DatasetConfig().names: table, root = load_datasets(ds.names, Path(data).expanduser()), Path(data).expanduser()
+    elif Path(data).expanduser().is_dir() and ds.names != Config().dataset.names: table, root = load_datasets(ds.names, Path(data).expanduser()), Path(data).expanduser()
     elif Path(data).expanduser().is_dir(): table, root = folder_table(Path(data).expanduser()), Path(data).expanduser()
     elif Path(data).is_file(): table, root = read_table(data), Path(ds.root or Path(data).parent)
     else: raise FileNotFoundError(f'there is no folder or table {data}{near_paths(data)}')
@@ -210,8 +211,8 @@ def config_embedder(cfg:Config, backbone:nn.Module|None=None) -> Embedder:
 # %% ../nbs/36_learner.ipynb #8f1982de
 def head_settings(cfg:Config) -> dict:
     "The head's parameters that are set; 0 for one that the head does not have is no setting, as UniFEx writes it"
-    h, known = asdict(cfg.model.head), head_params(cfg.model.head.name)
-    return {k: v for k, v in h.items() if k != 'name' and v is not None and (k in known or v and k not in ('k', 's', 'm'))}
+    h, known = cfg.model.head.params, head_params(cfg.model.head.name)
+    return {k: v for k, v in h.items() if k in known or v and k not in ('k', 's', 'm')}
 
 def tensorboard_callback(path) -> Callback:
     "fastai's callback, writing to `path`/tensorboard; `ValueError` says what to install"
@@ -291,12 +292,6 @@ def fit(
         except TrainingError as e: raise TrainingError(str(e).split('\n\t')[-1]) from None # without the callback's name, which fastai puts before it
         except torch.cuda.OutOfMemoryError: raise TrainingError(f"the GPU has too little memory for batches of {bs}{fitting_batch(learn) if ranks()[1] == 1 else '; take a smaller batch_size, and accumulate'}") from None
 
-# %% ../nbs/36_learner.ipynb #2739721d
-def run_device(cfg:Config) -> str:
-    "`train.device`; where that names no GPU and one process trains, the first of `train.gpu_ids`"
-    t = cfg.train
-    return f'cuda:{t.gpu_ids[0]}' if t.gpu_ids and t.device in ('', 'cuda') and env_world_size() == 1 and torch.cuda.is_available() else t.device
-
 # %% ../nbs/36_learner.ipynb #9c061c17
 @dataclass
 class TrainingData:
@@ -318,12 +313,12 @@ def prepare_data(
     table = hold_out(table, cfg.dataset.valid, cfg.dataset.valid_frac, cfg.seed)
     if cfg.train.patience and not split_mask(table, 'val').any(): table = set_aside(table, .1, cfg.seed)
     workers, fs, t = cfg.dataloader.num_workers, None, create_transform(cfg.transform.name, backbone.preproc, cfg.seed)
-    extract = partial(extract_features, backbone, root=root, store=cfg.train.store or None, num_workers=workers, device=run_device(cfg), dtype=cfg.train.store_dtype)
+    extract = partial(extract_features, backbone, root=root, store=cfg.train.store or None, num_workers=workers, device=run_device(cfg.train.device, cfg.train.gpu_ids), dtype=cfg.train.store_dtype)
     if cfg.model.backbone.freeze and cfg.train.cache != 'no':
         fs = extract(table=table)
         failed, kept = fs.failed, fs.table
     else:
-        failed = rank0_only(check_images, table, root, num_workers=workers)
+        failed = rank0_only(check_pictures, table, root, num_workers=workers)
         failed = failed.loc[failed.problem.isin(['missing', 'unreadable']), ['image', 'error']]
         kept = table[~table.image.isin(failed.image)].reset_index(drop=True)
     if len(failed) and ranks()[0] == 0: print(f'{len(failed)} of {len(table)} pictures could not be read and are left out:\n{failed.head(10).to_string(index=False)}')
@@ -335,7 +330,7 @@ def prepare_data(
 # %% ../nbs/36_learner.ipynb #498e62f2
 def data_loaders(cfg:Config, data:TrainingData, preproc) -> DataLoaders:
     "fastai DataLoaders over the training rows; the validation loader holds the rows to search for"
-    train, device = split_mask(data.table, 'train'), default_device(run_device(cfg))
+    train, device = split_mask(data.table, 'train'), default_device(run_device(cfg.train.device, cfg.train.gpu_ids))
     query, index = query_index(data.table)
     if cfg.train.patience: query = split_mask(data.table, 'val')
     bs = int(min(cfg.dataloader.batch_size, max(8, train.sum()//12)))  # a small folder gets enough steps
@@ -398,7 +393,7 @@ def train(
     learn.saved = folder and config_checkpoint(cfg, embedder, Path(folder)/'checkpoints', dls.train.bs, data.table)
     fit(learn, cfg, bar, learn.saved)
     embedder.eval()
-    learn.vectors = (unshard(gather(embed_images(embedder, shard(data.table), data.root, device=run_device(cfg), progress=ranks()[0] == 0).vectors)) if data.features is None else
+    learn.vectors = (unshard(gather(embed_images(embedder, shard(data.table), data.root, device=run_device(cfg.train.device, cfg.train.gpu_ids), progress=ranks()[0] == 0).vectors)) if data.features is None else
                      embedder.embed_features(data.features.x).cpu().numpy())
     embedder.cpu()
     learn.config, learn.data, learn.report = cfg, data, rank0_only(held_out_report, learn.vectors, data.table)
@@ -495,7 +490,7 @@ RUN_FILES = ('embedder.pt', 'results.csv', 'log.csv', 'classes.csv', 'head.safet
 
 def public_config(cfg:Config) -> Config:
     "`cfg` without the paths of this machine"
-    return override(replace(cfg, google_drive=GoogleDriveConfig()), dataset__root='', dataset__data=Path(cfg.dataset.data).name, train__store='')
+    return override(cfg, folder_id='', client_secret_path='', token_path='', dataset__root='', dataset__data=Path(cfg.dataset.data).name, train__store='')
 
 def push_run(
     folder:str|Path,         # of a finished run
@@ -585,7 +580,7 @@ def start_run(
     overwrite:bool=False # write over another run of that name
 ) -> tuple[Path, nn.Module, pd.DataFrame, Path]:
     "The run's folder, backbone, table and root; what is wrong with device, data or weights is said before anything is made"
-    precision_callback(cfg.train.precision, default_device(run_device(cfg)))
+    precision_callback(cfg.train.precision, default_device(run_device(cfg.train.device, cfg.train.gpu_ids)))
     table, root = load_data(data, cfg)
     cloud_hub(cfg)
     backbone = config_backbone(cfg)
@@ -647,7 +642,7 @@ def zero_shot_unifex(
     **overrides                  # values of the configuration
 ) -> Path:                       # the folder, for `load_embedder`, and with pictures for `load_run`
     "An embedder that nothing was trained for, in a folder of its own; scored where pictures are held out"
-    cfg = override(load_config(config, **overrides), model__backbone__freeze=True, cache='auto')
+    cfg = override(load_config(config, **overrides), model__backbone__freeze=True, unfreeze='', cache='auto')
     if isinstance(data, (str, Path)): cfg, data = override(cfg, data=str(data)), None
     cfg, kind = override(cfg, model__name=run_name(cfg, overrides)), cfg.model.neck.type
     if kind == 'proj_layer': raise ConfigError("model.neck.type = 'proj_layer' needs training; without it take 'pooling' or 'pca': --model__neck__type pca")

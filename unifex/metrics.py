@@ -10,137 +10,183 @@ __all__ = ['label_hits', 'rank_hits', 'precision_at_k', 'mmp_at_k', 'recall_at_k
 import numpy as np
 import pandas as pd
 
+# %% ../nbs/20_metrics.ipynb #aa72c8ac
+def _numpy(x) -> np.ndarray:
+    "An array of what may be a tensor on any device"
+    return np.asarray(x.cpu() if hasattr(x, 'cpu') else x)
+
 # %% ../nbs/20_metrics.ipynb #8afc4ac6
-def _check_hits(hits, n_relevant, k=None):
-    "`hits` as bool (Q, K) and `n_relevant` as int64 (Q,), both numpy, or a ValueError that says what does not fit"
-    hits, n = [np.asarray(o.cpu() if hasattr(o, 'cpu') else o) for o in (hits, n_relevant)]
-    if hits.ndim != 2: raise ValueError(f'hits must have the shape (queries, places), not {hits.shape}')
-    if n.shape != hits.shape[:1]: raise ValueError(f'{len(hits)} rows of hits need as many n_relevant, not the shape {n.shape}')
+def _check_hits(hits, n_relevant, k=None) -> tuple[np.ndarray, np.ndarray]:
+    "`hits` as bool (Q, K) and `n_relevant` as int64 (Q,); ValueError where they do not fit each other or `k`"
+    hits = _numpy(hits)
+    n = _numpy(n_relevant).astype(np.int64)
+    if hits.ndim != 2: raise ValueError(f'hits must have the shape (queries, ranks), not {hits.shape}')
+    if n.shape != hits.shape[:1]:
+        raise ValueError(f'{len(hits)} rows of hits need as many n_relevant, not the shape {n.shape}')
     if k is not None and k < 1: raise ValueError(f'k must be 1 or more, not {k}')
     if hits.dtype != bool and not np.isin(hits, (0, 1)).all():
         raise ValueError('hits must be true or false; these look like ids or scores')
-    hits, n = hits.astype(bool), n.astype(np.int64)
+    hits = hits.astype(bool)
     found = hits.sum(1)
-    if (bad := np.flatnonzero(found > n)).size:
-        raise ValueError(f'query {bad[0]} has {found[bad[0]]} hits, but n_relevant says {n[bad[0]]}')
-    if (k is None or hits.shape[1] < k) and (bad := np.flatnonzero(found < n)).size:
-        raise ValueError(f'the ranking is cut off too early: query {bad[0]} has {found[bad[0]]} of its {n[bad[0]]} hits in '
-                         f'{hits.shape[1]} places. Give {"the whole ranking, or k" if k is None else f"{k} places"}.')
+    bad = np.flatnonzero(found > n)
+    if len(bad):
+        q = bad[0]
+        raise ValueError(f'query {q} has {found[q]} hits, but n_relevant says {n[q]}')
+    if k is None or hits.shape[1] < k: _check_complete(found, n, hits.shape[1], k)
     return hits, n
+
+# %% ../nbs/20_metrics.ipynb #954d4eae
+def _check_complete(found, n, depth, k):
+    "ValueError where a ranking of `depth` has not `found` all `n` relevant pictures of a query"
+    bad = np.flatnonzero(found < n)
+    if not len(bad): return
+    q = bad[0]
+    give = 'the whole ranking, or k' if k is None else f'{k} ranks'
+    raise ValueError(f'the ranking is cut off too early: query {q} has {found[q]} of its {n[q]} hits '
+                     f'in {depth} ranks. Give {give}.')
+
+# %% ../nbs/20_metrics.ipynb #6d6b832c
+def _check_ids(ids: np.ndarray, n_index: int, exclude_self: bool):
+    "ValueError unless each row of `ids` holds rows of the index, none of them twice, and not the query itself"
+    if ids.max(initial=-1) >= n_index: raise ValueError(f'row {ids.max()} was found in an index of {n_index}')
+    ordered = np.sort(ids, 1)
+    twice = np.argwhere((ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] >= 0))
+    if len(twice):
+        q, j = twice[0]
+        raise ValueError(f'query {q} found row {ordered[q, j]} of the index twice')
+    itself = np.flatnonzero((ids == np.arange(len(ids))[:, None]).any(1))
+    if exclude_self and len(itself): raise ValueError(f'query {itself[0]} found itself')
 
 # %% ../nbs/20_metrics.ipynb #3da420e0
 def label_hits(
-    ids, # (Q, K) int, rows of the index, nearest first; -1 where there was none
-    query_labels, # (Q,) labels of any kind
-    index_labels, # (N,) labels
-    exclude_self:bool=False, # query i is row i of the index, and does not count as its own match
-) -> tuple[np.ndarray, np.ndarray]: # hits (Q, K) bool, n_relevant (Q,) int64
+    ids,  # (Q, K) int, rows of the index, nearest first; -1 where there was none
+    query_labels,  # (Q,) labels of any kind
+    index_labels,  # (N,) labels
+    exclude_self: bool = False,  # query i is row i of the index, and does not count as its own match
+) -> tuple[np.ndarray, np.ndarray]:  # hits (Q, K) bool, n_relevant (Q,) int64
     "Hits of a search, and how many there were to find; a hit is an equal label"
-    ids = np.asarray(ids.cpu() if hasattr(ids, 'cpu') else ids)
-    Q, N = len(query_labels), len(index_labels)
-    if ids.ndim != 2 or len(ids) != Q: raise ValueError(f'{Q} queries need ids of the shape ({Q}, places), not {ids.shape}')
-    if ids.max(initial=-1) >= N: raise ValueError(f'row {ids.max()} was found in an index of {N}')
-    s = np.sort(ids, 1)
-    if (bad := np.argwhere((s[:, 1:] == s[:, :-1]) & (s[:, 1:] >= 0))).size:
-        raise ValueError(f'query {bad[0, 0]} found row {s[tuple(bad[0])]} of the index twice')
-    if exclude_self and (bad := np.flatnonzero((ids == np.arange(Q)[:, None]).any(1))).size: raise ValueError(f'query {bad[0]} found itself')
-    codes = pd.factorize(np.concatenate([np.asarray(o, dtype=object) for o in (query_labels, index_labels)]))[0]
-    q, x = codes[:Q], codes[Q:]
-    return (x[ids] == q[:, None]) & (ids >= 0), np.bincount(x, minlength=codes.max() + 1)[q] - exclude_self
+    ids = _numpy(ids)
+    n = len(query_labels)
+    if ids.ndim != 2 or len(ids) != n:
+        raise ValueError(f'{n} queries need ids of the shape ({n}, ranks), not {ids.shape}')
+    _check_ids(ids, len(index_labels), exclude_self)
+    labels = [np.asarray(o, dtype=object) for o in (query_labels, index_labels)]
+    codes = pd.factorize(np.concatenate(labels))[0]
+    query, index = codes[:n], codes[n:]
+    hits = (index[ids] == query[:, None]) & (ids >= 0)
+    n_relevant = np.bincount(index, minlength=codes.max() + 1)[query]
+    return hits, n_relevant - exclude_self
 
 # %% ../nbs/20_metrics.ipynb #dc231ff3
 def rank_hits(
-    scores, # (Q, N) similarities, larger is nearer; -inf for what a query must not find
-    relevant, # (Q, N) bool
-) -> np.ndarray: # (Q, N) bool
+    scores,  # (Q, N) similarities, larger is nearer; -inf for what a query must not find
+    relevant,  # (Q, N) bool
+) -> np.ndarray:  # (Q, N) bool
     "`relevant` in rank order; equal scores in the order of the rows; what is excluded is no hit"
-    scores, relevant = [np.asarray(o.cpu() if hasattr(o, 'cpu') else o) for o in (scores, relevant)]
-    return np.take_along_axis(relevant & (scores > -np.inf), np.argsort(-scores, axis=1, kind='stable'), axis=1)
+    scores = _numpy(scores)
+    hits = _numpy(relevant) & (scores > -np.inf)
+    order = np.argsort(-scores, axis=1, kind='stable')
+    return np.take_along_axis(hits, order, axis=1)
 
 # %% ../nbs/20_metrics.ipynb #85d370e4
 def precision_at_k(
-    hits, # (Q, K) bool in rank order, numpy or torch
-    n_relevant, # (Q,) int, the relevant pictures of each query
-    k:int=5, # places looked at
-) -> np.ndarray: # (Q,) float64 in 0..1, nan where nothing is relevant
-    "Share of the first `k` places that are hits; places that a small index does not have count as misses"
+    hits,  # (Q, K) bool, best first
+    n_relevant,  # (Q,) int, relevant pictures in the index
+    k: int = 5,  # ranks looked at
+) -> np.ndarray:  # (Q,) float64 in 0..1, nan where nothing is relevant
+    "Share of hits among the first `k` results; ranks that a small index does not have count as misses"
     hits, n = _check_hits(hits, n_relevant, k)
     return np.where(n > 0, hits[:, :k].sum(1) / k, np.nan)
 
 # %% ../nbs/20_metrics.ipynb #2771dbb0
 def mmp_at_k(
-    hits, # (Q, K) bool in rank order, numpy or torch
-    n_relevant, # (Q,) int, the relevant pictures of each query
-    k:int=5, # most places looked at
-) -> np.ndarray: # (Q,) float64 in 0..1, nan where nothing is relevant
+    hits,  # (Q, K) bool, best first
+    n_relevant,  # (Q,) int, relevant pictures in the index
+    k: int = 5,  # most ranks looked at
+) -> np.ndarray:  # (Q,) float64 in 0..1, nan where nothing is relevant
     "Precision at min(n_relevant, `k`) of each query: the challenge's measure before the mean is taken"
     hits, n = _check_hits(hits, n_relevant, k)
-    hits, depth = hits[:, :k], np.minimum(n, k)
+    hits = hits[:, :k]
+    depth = np.minimum(n, k)
     seen = np.arange(hits.shape[1]) < depth[:, None]
     return np.where(n > 0, (hits & seen).sum(1) / np.maximum(depth, 1), np.nan)
 
 # %% ../nbs/20_metrics.ipynb #8392bae7
 def recall_at_k(
-    hits, # (Q, K) bool in rank order, numpy or torch
-    n_relevant, # (Q,) int, the relevant pictures of each query
-    k:int=1, # places looked at
-) -> np.ndarray: # (Q,) float64, 0 or 1, nan where nothing is relevant
-    "Hit rate: 1 where at least one of the first `k` places is a hit"
+    hits,  # (Q, K) bool, best first
+    n_relevant,  # (Q,) int, relevant pictures in the index
+    k: int = 1,  # ranks looked at
+) -> np.ndarray:  # (Q,) float64, 0 or 1, nan where nothing is relevant
+    "Hit rate: 1 where at least one of the first `k` results is a hit"
     hits, n = _check_hits(hits, n_relevant, k)
     return np.where(n > 0, hits[:, :k].any(1), np.nan)
 
 # %% ../nbs/20_metrics.ipynb #2ffcff0b
 def average_precision(
-    hits, # (Q, K) bool in rank order, numpy or torch
-    n_relevant, # (Q,) int, the relevant pictures of each query
-    k:int|None=None, # places looked at; None for the whole ranking, which must then hold every relevant picture
-) -> np.ndarray: # (Q,) float64 in 0..1, nan where nothing is relevant
-    "Average precision of each query, divided by n_relevant, or by min(n_relevant, `k`) when truncated"
+    hits,  # (Q, K) bool, best first
+    n_relevant,  # (Q,) int, relevant pictures in the index
+    k: int | None = None,  # ranks looked at; None: the whole ranking, which must then hold every relevant picture
+) -> np.ndarray:  # (Q,) float64 in 0..1, nan where nothing is relevant
+    "Average precision of each query, divided by n_relevant, or by min(n_relevant, `k`) where it is cut off"
     hits, n = _check_hits(hits, n_relevant, k)
     hits = hits[:, :k]
     precision = np.cumsum(hits, 1) / np.arange(1, hits.shape[1] + 1)
     depth = n if k is None else np.minimum(n, k)
     return np.where(n > 0, (hits * precision).sum(1) / np.maximum(depth, 1), np.nan)
 
+# %% ../nbs/20_metrics.ipynb #d031b6c7
+def _resampled_sums(sums: np.ndarray, n_boot: int, seed: int, max_bytes: int) -> np.ndarray:
+    "Sums (n_boot, M) over samples of the rows of `sums` (n, M), drawn with replacement"
+    n = len(sums)
+    rng = np.random.default_rng(seed)
+    block = max(1, min(n_boot, max_bytes // (24 * n)))
+    out = []
+    for start in range(0, n_boot, block):
+        size = min(block, n_boot - start)
+        drawn = rng.integers(0, n, (size, n)) + n * np.arange(size)[:, None]
+        counts = np.bincount(drawn.ravel(), minlength=size * n).reshape(size, n)
+        out.append(counts @ sums)
+    return np.concatenate(out)
+
 # %% ../nbs/20_metrics.ipynb #d65c65e8
 def bootstrap_mean(
-    scores, # (Q,) or (Q, M) scores, as the functions above give them; a row with nan is left out
-    groups=None, # (Q,) keys: draw whole groups, such as classes; None: draw queries
-    level:float=0.95, # share of the means that the interval holds
-    n_boot:int=1000, # draws
-    seed:int=42,
-    max_bytes:int=2**27, # working memory, about
-) -> np.ndarray: # (3,) or (3, M) float64: mean, low, high; nan where nothing is left
+    scores,  # (Q,) or (Q, M) scores, as the functions above give them; a row with nan is left out
+    groups=None,  # (Q,) keys: draw whole groups, such as classes; None: draw queries
+    level: float = 0.95,  # share of the means that the interval holds
+    n_boot: int = 1000,  # samples
+    seed: int = 42,
+    max_bytes: int = 2**27,  # working memory, about
+) -> np.ndarray:  # (3,) or (3, M) float64: mean, low, high; nan where nothing is left
     "Mean with its bootstrap percentile interval (Efron and Tibshirani 1993)"
     x = np.asarray(scores, dtype=np.float64)
+    shape = (3, *x.shape[1:])
     keep = ~np.isnan(x).reshape(len(x), -1).any(1)
-    x, shape = x[keep], (3, *x.shape[1:])
-    if not len(x): return np.full(shape, np.nan)
-    sums = np.concatenate([x.reshape(len(x), -1), np.ones((len(x), 1))], 1)
+    if not keep.any(): return np.full(shape, np.nan)
+    x = x[keep].reshape(keep.sum(), -1)
+    sums = np.column_stack([x, np.ones(len(x))])
     if groups is not None:
-        g = pd.factorize(np.asarray(groups, dtype=object)[keep])[0]
-        sums = np.stack([np.bincount(g, c) for c in sums.T], 1)
-    G, rng, parts = len(sums), np.random.default_rng(seed), []
-    step = max(1, min(n_boot, max_bytes//(24*G)))
-    for n in [min(step, n_boot - i) for i in range(0, n_boot, step)]:
-        draws = rng.integers(0, G, (n, G)) + G*np.arange(n)[:, None]
-        parts.append(np.bincount(draws.ravel(), minlength=n*G).reshape(n, G) @ sums)
-    parts = np.concatenate(parts)
-    low, high = np.quantile(parts[:, :-1]/parts[:, -1:], [(1 - level)/2, (1 + level)/2], axis=0)
-    return np.stack([x.reshape(len(x), -1).mean(0), low, high]).reshape(shape)
+        codes = pd.factorize(np.asarray(groups, dtype=object)[keep])[0]
+        sums = np.stack([np.bincount(codes, column) for column in sums.T], 1)
+    sums = _resampled_sums(sums, n_boot, seed, max_bytes)
+    means = sums[:, :-1] / sums[:, -1:]
+    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2], axis=0)
+    return np.stack([x.mean(0), low, high]).reshape(shape)
 
 # %% ../nbs/20_metrics.ipynb #2a964ec9
 def mean_by(
-    scores, # (Q,) scores of one measure, nan where undefined
-    keys, # (Q,) what to group by: the queries' domains, classes, data sets
-    groups=None, # (Q,) drawn as a whole by the bootstrap, see `bootstrap_mean`
-    n_boot:int=1000, # draws; 0: no intervals, for very many keys
-    level:float=0.95,
-    seed:int=42,
-) -> pd.DataFrame: # a row a key, in order of appearance: queries, skipped, mean, low, high
+    scores,  # (Q,) scores of one measure, nan where undefined
+    keys,  # (Q,) what to group by: the queries' domains, classes, data sets
+    groups=None,  # (Q,) drawn as a whole by the bootstrap, see `bootstrap_mean`
+    n_boot: int = 1000,  # samples; 0: no intervals, for very many keys
+    level: float = 0.95,  # share of the means that an interval holds
+    seed: int = 42,
+) -> pd.DataFrame:  # a row a key, in order of appearance: queries, skipped, mean, low, high
     "Means of a score over the queries of each key"
-    df = pd.DataFrame({'score': np.asarray(scores, dtype=np.float64), 'key': np.asarray(keys), 'group': np.arange(len(keys)) if groups is None else np.asarray(groups)})
-    g = df.groupby('key', sort=False)
-    out = g.score.agg(queries='count', skipped=lambda s: s.isna().sum(), mean='mean')
-    if n_boot: out[['low', 'high']] = [bootstrap_mean(d.score, d.group, level, n_boot, seed)[1:] for _, d in g]
+    if groups is None: groups = np.arange(len(keys))
+    columns = dict(score=np.asarray(scores, dtype=np.float64), key=np.asarray(keys), group=np.asarray(groups))
+    by_key = pd.DataFrame(columns).groupby('key', sort=False)
+    out = by_key.score.agg(queries='count', skipped=lambda s: s.isna().sum(), mean='mean')
+    if n_boot:
+        intervals = [bootstrap_mean(rows.score, rows.group, level, n_boot, seed)[1:] for _, rows in by_key]
+        out[['low', 'high']] = intervals
     return out.rename_axis(None)

@@ -22,7 +22,7 @@ from tqdm import tqdm
 
 from .core import atomic_path, map_threads
 from .embedder import Embedder
-from .evaluation import Embeddings, Report, evaluate_protocol
+from .evaluation import Embeddings, Report, evaluate
 from .exports import export_torchscript, test_pictures, verify_torch_1_11
 from .images import ImageError, safe_join
 
@@ -181,4 +181,5 @@ def score_submission(
     device = device or ('cuda' if torch.cuda.is_available() else 'cpu')
     model = read_submission(path, device)
     query = submission_vectors(model, query_table, root, device, progress)
-    return evaluate_protocol('challenge', query, None if index_table is None else submission_vectors(model, index_table, root, device, progress))
+    index = None if index_table is None else submission_vectors(model, index_table, root, device, progress)
+    return evaluate(query, index, 'challenge')
