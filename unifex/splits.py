@@ -68,7 +68,7 @@ def sample_table(
     n_classes: int | None = None,  # keep at most so many classes, of each data set
     n_images: int | None = None,  # keep at most so many rows, of each data set
     seed: int = 42,
-    per: str = 'dataset',  # what `n_classes` and `n_images` are for: each 'dataset', each 'domain', or 'all' together
+    per: str = 'dataset',  # `n_classes` and `n_images` are for each 'dataset', each 'domain' or 'all' together
 ) -> pd.DataFrame:  # the rows kept, in their order
     "A part of `table`: `min_images`, then `n_classes`, `max_images`, `n_images`; None or 0 sets no limit"
     if per not in ('dataset', 'domain', 'all'):
@@ -133,7 +133,7 @@ def split_query_index(
     frac: float = .2,  # share of the pictures (or sources) of a class to search for
     seed: int = 42,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:  # query and index, with `split` set
-    "Split every class in two; a source stays whole. At least one of each where a class has two pictures (or sources)"
+    "Split every class in two; a source stays whole, and each side gets one where there are two"
     require_labels(table, 'a split within classes')
     unit = table.source.where(table.source.notna(), table.image) if 'source' in table else table.image
     u = _uniform(table[CLASS].assign(unit=unit), [*CLASS, 'unit'], seed)
@@ -154,7 +154,7 @@ def hold_out(
     valid: str = 'auto',  # 'classes', 'images', 'none' or 'auto'
     frac: float = .2,  # share of the classes, or of each class's pictures
     seed: int = 42,
-) -> pd.DataFrame:  # `split` is 'train' or 'query' in every row, if the table brought no splits; `class_id` is new
+) -> pd.DataFrame:  # with `class_id`, and with `split` 'train' or 'query' where the table brought none
     "The table with splits to train and judge by, and the numbers of the training classes"
     if valid not in _VALID: raise TableError(f'unknown valid={valid!r}{nearest(valid, _VALID)}')
     if 'split' in table and (table.split == 'train').any(): return add_class_ids(table)
