@@ -70,12 +70,8 @@ def run_command(func, pos:list, options:dict, rest:list[str]) -> int:
 # %% ../nbs/41_cli.ipynb #3889c889
 def config_help() -> str:
     "The presets, and every value of the configuration with its default"
-    from unifex.config import Config, config_keys, presets
-    def value(key): # and what its comment says
-        at = Config()
-        for part in key.split('__'): owner, at = at, getattr(at, part)
-        return at, docments(type(owner))[part]
-    rows = [(f'--{k}', value(k)) for k in config_keys()]
+    from unifex.config import config_docs, presets
+    rows = [(f'--{k}', v) for k, v in config_docs().items()]
     return f'presets: {", ".join(presets())}\n\nvalues of the configuration, by full name or by the last part where only one has it:\n' + '\n'.join(f'  {k:30} {str(v):22} {doc or ""}'.rstrip() for k, (v, doc) in rows)
 
 class Parser(argparse.ArgumentParser):
@@ -461,7 +457,7 @@ def unifex_evaluate(
       unifex_evaluate ~/pictures --embedder results/quickstart
       unifex_evaluate pictures.csv --embedder results/quickstart --root ~/pictures
       unifex_evaluate queries.npy index.npy --table queries.csv --index-table index.csv --protocol challenge"""
-    from unifex.evaluation import evaluate_protocol
+    from unifex.evaluation import evaluate
     e = None
     if embedder:
         from unifex.embedder import load_embedder
@@ -482,14 +478,14 @@ def unifex_evaluate(
     if not index: q, x = parts(q)
     more = {'map_k': map_k} if map_k else {}
     if metric: more['metric'] = metric
-    report = evaluate_protocol(protocol, q, x, k=k, **more)
+    report = evaluate(q, x, protocol, k=k, **more)
     print(f'{report.to_frame(True).round(3).to_string()}\n{report.caption()}')
     res = {'protocol': protocol, 'overall': report.overall, 'by_domain': report.by_domain.reset_index(), 'skipped': report.skipped, 'settings': report.settings}
     if by:
         res['by'] = report.by(by).rename_axis(by).reset_index()
         print(f'\n{report.by(by)[:10].round(3).to_string()}')
     if compare:
-        diff = report.compare(evaluate_protocol(protocol, *parts(other), k=k, **more))
+        diff = report.compare(evaluate(*parts(other), protocol, k=k, **more))
         res['compare'] = diff.rename_axis('measure').reset_index()
         print(f'\n{diff.round(3).to_string()}')
     if save: print(f'\n{report.save(save)}')

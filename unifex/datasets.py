@@ -33,8 +33,8 @@ class DatasetCard:
     files: str | tuple = ()  # annotation files under the folder, all of them needed
     image: str = ''  # path of a picture under the folder: a template of columns
     label: str = ''  # template of the label; none for pictures without labels
-    sep: str | None = None  # between the columns of a text file; None: by the file's ending
-    splits: dict = field(default_factory=dict)  # split -> its list, where there are several; those that are there are read
+    sep: str = None  # between the columns of a text file; None: by the file's ending
+    splits: dict = field(default_factory=dict)  # split -> its list, where there are several
     reader: Callable | str = ''  # folder -> table, in place of the templates; or its import path 'package.module:name'
     folder: str = ''  # under the data root; '.' for the data root itself; default: the key
     aliases: tuple = ()  # other names
@@ -58,7 +58,8 @@ def _read_card(file):
     except FileNotFoundError: raise DatasetError(f'{file}: no such card{nearest_path(file)}') from None
     except yaml.YAMLError as e: raise DatasetError(f'{file} is not valid YAML: {e}') from None
     known = [f.name for f in fields(DatasetCard)]
-    if not isinstance(card, dict) or 'domain' not in card: raise DatasetError(f"{file}: a card needs at least 'domain: ...'")
+    if not isinstance(card, dict) or 'domain' not in card:
+        raise DatasetError(f"{file}: a card needs at least 'domain: ...'")
     for name in card:
         if name not in known: raise DatasetError(f"{file}: unknown field '{name}'{nearest(name, known)}")
     return DatasetCard(**{'key': Path(file.name).stem} | card)
@@ -112,8 +113,8 @@ def _find_folder(card, root):
         if folder.is_dir() and not _missing(card, folder): return folder
     wanted = (_missing(card, folders[0]) or [''])[0].split('|')
     paths = ' or '.join(str(folder/name) for folder in folders for name in wanted)
-    help = card.hint or (f'get it from {card.url}' if card.url else 'put it there')
-    raise DatasetError(f"data set '{card.key}': no {paths}; {help}")
+    mend = card.hint or (f'get it from {card.url}' if card.url else 'put it there')
+    raise DatasetError(f"data set '{card.key}': no {paths}; {mend}")
 
 # %% ../nbs/04_datasets.ipynb #56265549
 _COLUMN = re.compile(r'\{([^{}\[\]]+)(?:\[(\d*)(:?)(\d*)\])?\}')  # {column}, {column[0]}, {column[:3]}
@@ -140,7 +141,8 @@ def _json(path, shape):
     "What a JSON file holds; an error inside the block says what it should look like"
     try: yield json.loads(Path(path).read_text(encoding='utf-8'))
     except json.JSONDecodeError as e: raise DatasetError(f'{path} is not valid JSON: {e}') from None
-    except (AttributeError, KeyError, TypeError, ValueError): raise DatasetError(f'{path} does not look like {shape}') from None
+    except (AttributeError, KeyError, TypeError, ValueError):
+        raise DatasetError(f'{path} does not look like {shape}') from None
 
 def _read_list(path, columns, sep):
     "Some columns of one annotation file"
@@ -176,7 +178,8 @@ def _drop_repeated(rows, key):
     unclear = labels.image[labels.duplicated('image', keep=False)].unique()
     n = again.sum() - rows.image[again].nunique()
     message = f"data set '{key}' lists pictures more than once, in {n:,} rows too many"
-    if len(unclear): message += f'; {len(unclear):,} of them stand under several labels and are left out, such as {unclear[0]}'
+    if len(unclear):
+        message += f'; {len(unclear):,} of them stand under several labels and are left out, such as {unclear[0]}'
     warnings.warn(message, stacklevel=2)
     return rows[~rows.duplicated('image') & ~rows.image.isin(unclear)]
 
@@ -194,7 +197,8 @@ def _as_table(card, rows, folder):
     image = rows.image if folder == '.' else folder + '/' + rows.image.astype(str)
     dataset = rows.get('dataset', card.key)
     domain = rows.get('domain', card.domain)
-    return make_table(image, rows.get('label'), dataset, domain, rows.get('split'), rows.get('source'))
+    table = make_table(image, rows.get('label'), dataset, domain, rows.get('split'), rows.get('source'))
+    return check_table(table, labeled='label' in rows)
 
 def _read_dataset(card, root):
     "The whole annotation table of a data set"
@@ -210,7 +214,7 @@ def _read_dataset(card, root):
 # %% ../nbs/04_datasets.ipynb #349ed7ae
 def dataset_root(
     key: str,  # data set
-    root: str | Path | None = None,  # data root, where the data set does not bring its own
+    root: str | Path = None,  # data root, where the data set does not bring its own
 ) -> Path:
     "The folder that the paths of `load_dataset(key, root)` are relative to"
     if root is not None: return Path(root).expanduser()
@@ -221,11 +225,11 @@ def dataset_root(
 
 def load_dataset(
     key: str,  # data set: a key or alias of `DATASETS`, or the YAML file of a card
-    root: str | Path | None = None,  # data root; None where the data set brings its own
-    min_images: int | None = None,  # drop classes with fewer pictures; None: the card's default, 0: no limit; so the next three
-    max_images: int | None = None,  # keep at most so many pictures a class
-    n_classes: int | None = None,  # keep at most so many classes, of each data set named in the rows
-    n_images: int | None = None,  # keep at most so many rows, likewise
+    root: str | Path = None,  # data root; None where the data set brings its own
+    min_images: int = None,  # drop classes with fewer pictures; None: as the card says, 0: no limit; so the next three
+    max_images: int = None,  # keep at most so many pictures a class
+    n_classes: int = None,  # keep at most so many classes, of each data set named in the rows
+    n_images: int = None,  # keep at most so many rows, likewise
     seed: int = 42,
 ) -> pd.DataFrame:  # paths relative to `dataset_root(key, root)`
     "A data set, or a part of it, as an annotation table"
@@ -240,7 +244,7 @@ def load_dataset(
 @delegates(load_dataset)
 def load_datasets(
     keys: str | list,  # data sets, in the order their classes are to have
-    root: str | Path | None = None,  # their common data root
+    root: str | Path = None,  # their common data root
     **kwargs,  # the limits of `load_dataset`, for each of them
 ) -> pd.DataFrame:  # paths relative to `root`
     "Several data sets as one annotation table"
@@ -253,6 +257,8 @@ def load_datasets(
 # %% ../nbs/04_datasets.ipynb #7b9d0d5a
 _SPLIT_FOLDERS = {'train': 'train', 'val': 'val', 'valid': 'val', 'validation': 'val',
                   'test': 'query', 'query': 'query', 'index': 'index'}
+
+_KINDS = ' '.join(f'*{ending}' for ending in IMAGE_EXTENSIONS)
 
 def _pictures(folder):
     "The pictures below `folder`, each as the parts of its path; hidden files and folders are passed over"
@@ -272,8 +278,8 @@ def _class_level(pictures):
 # %% ../nbs/04_datasets.ipynb #40d18d6c
 def folder_table(
     folder: str | Path,  # holds a folder for each class
-    dataset: str | None = None,  # name of the data set; default: the folder's
-    domain: str | None = None,  # what it shows; default: the name of the data set
+    dataset: str = None,  # name of the data set; default: the folder's
+    domain: str = None,  # what it shows; default: the name of the data set
 ) -> pd.DataFrame:  # paths relative to `folder`
     "The annotation table of a folder of folders: the label is the name of the first-level folder"
     folder = Path(folder).expanduser()
@@ -282,8 +288,7 @@ def folder_table(
     level = _class_level(pictures)
     pictures = [parts for parts in pictures if len(parts) > level + 1]
     if not pictures:
-        kinds = ' *'.join(IMAGE_EXTENSIONS)
-        raise DatasetError(f'{folder}: no pictures in folders of it; expected {folder.name}/CLASS/*{kinds}')
+        raise DatasetError(f'{folder}: no pictures in folders of it; expected {folder.name}/CLASS/{_KINDS}')
     dataset = dataset or folder.resolve().name
     labels = [parts[level] for parts in pictures]
     splits = [_SPLIT_FOLDERS[parts[0].lower()] for parts in pictures] if level else None
@@ -293,14 +298,14 @@ def folder_table(
 def _load_folder(folder):
     "The annotation table of a folder, with labels where the pictures lie in folders of it"
     pictures = _pictures(folder)
-    if not pictures: raise DatasetError(f"{folder}: no pictures in this folder; expected *{' *'.join(IMAGE_EXTENSIONS)}")
+    if not pictures: raise DatasetError(f'{folder}: no pictures in this folder; expected {_KINDS}')
     if any(len(parts) > _class_level(pictures) + 1 for parts in pictures): return folder_table(folder)
     name = folder.resolve().name
     return make_table(['/'.join(parts) for parts in pictures], None, name, name)
 
 def load_pictures(
     source: str | Path | pd.DataFrame,  # folder, flat or with a folder for each class; CSV, TSV or Parquet file; table
-    root: str | Path | None = None,  # what a table's paths are relative to; default: the file's folder, for a DataFrame the current one
+    root: str | Path = None,  # of a table's paths; default: the file's folder, for a DataFrame the current one
 ) -> tuple[pd.DataFrame, Path]:  # annotation table, with `label` where it is known, and its root
     "Pictures as a table, however they are given; raises `DatasetError` where there are none"
     if isinstance(source, pd.DataFrame):
@@ -314,10 +319,12 @@ def load_pictures(
 # %% ../nbs/04_datasets.ipynb #41002df0
 def _unpack(packed, folder):
     "Unpack a zip into `folder`, whole or not at all; another process may be doing the same"
-    try: folder.parent.mkdir(parents=True, exist_ok=True)
+    cache = folder.parent
+    try: cache.mkdir(parents=True, exist_ok=True)
     except OSError as e:
-        raise DatasetError(f'the sample cannot be unpacked into {folder.parent}: {e.strerror}; set UNIFEX_CACHE to a folder of yours') from None
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix='.sample-') as tmp:
+        mend = 'set UNIFEX_CACHE to a folder of yours'
+        raise DatasetError(f'the sample cannot be unpacked into {cache}: {e.strerror}; {mend}') from None
+    with tempfile.TemporaryDirectory(dir=cache, prefix='.sample-') as tmp:
         filling = Path(tmp)/'s'
         with packed.open('rb') as f, zipfile.ZipFile(f) as z: z.extractall(filling)
         try: os.replace(filling, folder)
@@ -325,12 +332,12 @@ def _unpack(packed, folder):
             if not folder.is_dir(): raise  # otherwise the other process was first
 
 def sample_root(
-    cache: str | Path | None = None,  # folder to unpack into; default: `cache_dir()`
+    cache: str | Path = None,  # folder to unpack into; default: `cache_dir()`
 ) -> Path:  # folder that the paths of `load_dataset('sample')` are relative to
     "Where the sample's pictures lie; unpacks them the first time"
     packed = resources.files('unifex')/'sample/sample.zip'
     if not packed.is_file():
-        raise DatasetError('the sample is not in this installation: unifex/sample/sample.zip is missing; install unifex again')
+        raise DatasetError(f'the sample is not in this installation: {packed} is missing; install unifex again')
     version = hashlib.blake2b(packed.read_bytes(), digest_size=6).hexdigest()
     folder = Path(cache or cache_dir())/f'sample-{version}'
     if not folder.is_dir(): _unpack(packed, folder)

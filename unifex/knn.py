@@ -6,7 +6,7 @@
 __all__ = ['iter_knn', 'knn', 'knn_chunks']
 
 # %% ../nbs/21_knn.ipynb #1555ab61
-import importlib.util, sys
+import importlib.util, math, sys
 from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
@@ -16,225 +16,295 @@ from fastcore.basics import patch
 from torch import Tensor
 
 # %% ../nbs/21_knn.ipynb #6a6d89c7
-def _vectors(x, name, device=None):
+def _vectors(x, name: str, device=None) -> Tensor:
     "`x` as a float32 tensor (N, D) with N and D at least 1 and every number finite"
     if not isinstance(x, Tensor): x = torch.from_numpy(np.require(x, np.float32, ('C', 'W')))
     if x.ndim != 2 or 0 in x.shape:
         raise ValueError(f'{name} must have the shape (rows, numbers) with at least one row, not {tuple(x.shape)}')
     x = x.detach().to(device, torch.float32)
-    if not x.sum().isfinite() and not (ok := x.isfinite().all(1)).all():        # the sum is the quick look
-        raise ValueError(f'{name}: {int((~ok).sum())} of {len(x)} vectors hold nan or inf, the first in row {int((~ok).int().argmax())}')
+    if x.sum().isfinite(): return x  # the quick look
+    bad = ~x.isfinite().all(1)
+    if bad.any():
+        raise ValueError(f'{name}: {int(bad.sum())} of {len(x)} vectors hold nan or inf, '
+                         f'the first in row {int(bad.int().argmax())}')
     return x
 
-# %% ../nbs/21_knn.ipynb #802c382a
-def _unit(x, name):
-    "Rows of length one, for cosines; a row of zeros has no direction and is refused"
-    if (zero := ~x.any(1)).any():
+def _unit(x: Tensor, name: str) -> Tensor:
+    "Rows of length one"
+    zero = ~x.any(1)
+    if zero.any():
         raise ValueError(f'{name}: vector {int(zero.int().argmax())} is all zeros, so it has no cosine. Leave it out.')
     return F.normalize(x, dim=1, eps=0)
 
-# %% ../nbs/21_knn.ipynb #a1119d54
-def _most_hidden(keys):
-    "How many rows of the index one query may not see, at most, by a pair of keys"
-    a, b = keys
-    found, n = b[b >= 0].unique(return_counts=True)
-    n = n[torch.isin(found, a)]
+# %% ../nbs/21_knn.ipynb #1e5dede2
+def _exclusion_keys(exclude, exclude_self: bool, q: Tensor, x: Tensor) -> list[tuple[Tensor, Tensor]]:
+    "Pairs of int64 keys, of the queries (Q,) and of the index (N,); ValueError where their numbers do not fit"
+    pairs = [tuple(torch.as_tensor(np.asarray(keys)).to(x.device) for keys in pair) for pair in exclude]
+    for a, b in pairs:
+        if (len(a), len(b)) != (len(q), len(x)):
+            raise ValueError(f'exclude needs a key for each of {len(q)} queries and {len(x)} rows, '
+                             f'not {len(a)} and {len(b)}')
+    if not exclude_self: return pairs
+    if len(q) != len(x):
+        raise ValueError('exclude_self needs query i to be row i of the index; '
+                         f'there are {len(q)} queries and {len(x)} rows')
+    rows = torch.arange(len(x), device=x.device)
+    return [*pairs, (rows, rows)]
+
+def _most_hidden(a: Tensor, b: Tensor) -> int:
+    "How many rows with keys `b` are hidden from a single query with a key of `a`, at most"
+    key, n = b[b >= 0].unique(return_counts=True)
+    n = n[torch.isin(key, a)]
     return int(n.max()) if len(n) else 0
 
 # %% ../nbs/21_knn.ipynb #a2305163
 class _Search:
-    "Queries (Q, D) against an index (N, D), both prepared for `metric`; `exclude` are pairs of int64 keys (Q,), (N,)"
-    def __init__(self, q, x, metric, exclude_self=False, exclude=()):
+    "Queries (Q, D) against an index (N, D), both prepared for `metric`, without what `exclude` hides"
+    def __init__(self, q, x, metric: str, exclude_self: bool = False, exclude=()):
         if metric not in ('euclidean', 'cosine'): raise ValueError(f"metric is 'euclidean' or 'cosine', not {metric!r}")
         x = _vectors(x, 'index')
         q = _vectors(q, 'queries', x.device)
-        if q.shape[1] != x.shape[1]: raise ValueError(f'queries of {q.shape[1]} numbers, but an index of {x.shape[1]}')
-        if exclude_self and len(q) != len(x):
-            raise ValueError(f'exclude_self needs query i to be row i of the index; there are {len(q)} queries and {len(x)} rows')
-        if metric == 'cosine': q, x = _unit(q, 'queries'), _unit(x, 'index')
-        self.q, self.x, self.half = q, x, x.square().sum(1)/2
-        self.spread = float(self.half.max() - self.half.min())
-        self.flat = self.spread <= 1e-6*float(self.half.max())                   # all of one length: the product alone ranks them
+        if q.shape[1] != x.shape[1]:
+            raise ValueError(f'queries of {q.shape[1]} numbers, but an index of {x.shape[1]}')
         self.metric = metric
-        self.exclude = [tuple(torch.as_tensor(np.asarray(o)).to(x.device) for o in pair) for pair in exclude]
-        for a, b in self.exclude:
-            if (len(a), len(b)) != (len(q), len(x)):
-                raise ValueError(f'exclude needs a key for each of {len(q)} queries and {len(x)} rows, not {len(a)} and {len(b)}')
-        if exclude_self: self.exclude.append((torch.arange(len(x), device=x.device),)*2)
-        self.hidden = sum(map(_most_hidden, self.exclude))
+        self.exclude = _exclusion_keys(exclude, exclude_self, q, x)
+        self.hidden = sum(_most_hidden(*pair) for pair in self.exclude)  # rows that a query must not find, at most
+        self.q = _unit(q, 'queries') if metric == 'cosine' else q
+        self.x = _unit(x, 'index') if metric == 'cosine' else x
+        self.half = self.x.square().sum(1) / 2
+        self.spread = float(self.half.max() - self.half.min())
+        self.one_length = self.spread <= 1e-6 * float(self.half.max())  # then the product alone ranks the rows
 
-    def finish(self, d2): return (d2.sqrt() if self.metric == 'euclidean' else d2/2).float()
+    def distance(self, squared: Tensor) -> Tensor:
+        "Distances of the metric, float32, from squared Euclidean ones in float64"
+        return (squared.sqrt() if self.metric == 'euclidean' else squared / 2).float()
 
 # %% ../nbs/21_knn.ipynb #1c54e53a
 @patch
-def distances(self:_Search, rows, block=65536):
+def distances(self: _Search, rows: Tensor, block: int = 65536) -> Tensor:
     "Distances (B, N) of the queries in `rows` to the whole index, float32 rounded from float64"
-    q, out = self.q[rows].double(), []
+    q = self.q[rows].double()
+    out = []
     for x in self.x.split(block):
         x = x.double()
         size = q.square().sum(1, keepdim=True) + x.square().sum(1)
-        d2 = torch.addmm(size, q, x.T, alpha=-2)
-        out.append(self.finish(d2.masked_fill_(d2 < 1e-14*size, 0)))      # below what float32 vectors can tell apart
+        squared = torch.addmm(size, q, x.T, alpha=-2)
+        squared.masked_fill_(squared < 1e-14 * size, 0)  # below what float32 vectors can tell apart
+        out.append(self.distance(squared))
     return torch.cat(out, 1)
 
 # %% ../nbs/21_knn.ipynb #d6ffba03
 @patch
-def ban(self:_Search, scores, rows, value, ids=slice(None)):
-    "Writes `value` into `scores` (B, n) where the query in `rows` must not find the row of the index in `ids`, (B, n) or a slice"
-    for a, b in self.exclude: scores.masked_fill_((a[rows, None] == b[ids]) & (a[rows, None] >= 0), value)
+def hide(self: _Search, scores: Tensor, rows: Tensor, value: float, ids=slice(None)) -> Tensor:
+    "Write `value` into `scores` (B, n) where the query in `rows` must not find the row in `ids`, (B, n) or a slice"
+    for a, b in self.exclude:
+        key = a[rows, None]
+        scores.masked_fill_((key == b[ids]) & (key >= 0), value)
     return scores
 
-# %% ../nbs/21_knn.ipynb #2328f170
 @patch
-def sort(self:_Search, rows, k):
+def sort(self: _Search, rows: Tensor, k: int) -> tuple[Tensor, Tensor]:
     "The `k` nearest of the queries in `rows` by sorting all distances: (B, k) distances and ids"
-    d, ids = self.ban(self.distances(rows), rows, float('inf')).sort(dim=1, stable=True)
+    distances = self.hide(self.distances(rows), rows, math.inf)
+    d, ids = distances.sort(dim=1, stable=True)
     return d[:, :k], ids[:, :k]
 
 # %% ../nbs/21_knn.ipynb #3e64f7aa
+_FEW_HIDDEN = 64  # up to so many, a query gets more candidates; beyond, keys are compared with every row
+
 @patch
-def group_maxima(self:_Search, rows, width, chunk):
-    "(B, groups) the best score of every group: row j*(chunk/width) + g of a piece belongs to its group g"
-    q, G = self.q[rows], chunk//width
-    scores, tops = q.new_empty(len(q), chunk), q.new_empty(len(q), -(-len(self.x)//chunk)*G)
-    for i, x in enumerate(self.x.split(chunk)):
-        part = (scores if len(x) == chunk else scores.fill_(-float('inf')))[:, :len(x)]
-        here = slice(i*chunk, i*chunk + len(x))
-        if self.flat: torch.mm(q, x.T, out=part)
+def group_maxima(self: _Search, rows: Tensor, width: int, piece: int) -> Tensor:
+    "(B, groups) best scores of the groups; of a piece, row j * (piece / width) + g belongs to its group g"
+    q = self.q[rows]
+    groups = piece // width
+    scores = q.new_empty(len(q), piece)
+    best = q.new_empty(len(q), math.ceil(len(self.x) / piece) * groups)
+    for i, x in enumerate(self.x.split(piece)):
+        if len(x) < piece: scores.fill_(-math.inf)
+        part = scores[:, :len(x)]
+        here = slice(i * piece, i * piece + len(x))
+        if self.one_length: torch.mm(q, x.T, out=part)
         else: torch.addmm(-self.half[here], q, x.T, out=part)
-        if self.hidden > 64: self.ban(part, rows, -float('inf'), here)
-        torch.amax(scores.view(len(q), width, G), 1, out=tops[:, i*G:(i + 1)*G])
-    return tops
+        if self.hidden > _FEW_HIDDEN: self.hide(part, rows, -math.inf, here)
+        torch.amax(scores.view(len(q), width, groups), 1, out=best[:, i * groups:(i + 1) * groups])
+    return best
+
+# %% ../nbs/21_knn.ipynb #c548aa8f
+def _group_width(n: int, n_rows: int) -> int:
+    "Rows in a group: 1 where so many groups would be opened that it is cheaper to look at all scores"
+    return 16 if 200 * n <= n_rows else 1
+
+def _rows_of(groups: Tensor, width: int, piece: int) -> Tensor:
+    "(B, n) groups -> (B, n * width) the rows in them"
+    per_piece = piece // width
+    first = groups // per_piece * piece + groups % per_piece
+    steps = torch.arange(width, device=groups.device) * per_piece
+    return (first[..., None] + steps).flatten(1)
 
 # %% ../nbs/21_knn.ipynb #da9efe83
-def _width(n, N): return 16 if 200*n <= N else 1              # to open most of the groups would cost more than to look at all scores
-
 @patch
-def candidates(self:_Search, rows, n):
-    "Scores and ids (B, n) of the nearest by float32 products"
-    q, N, width = self.q[rows], len(self.x), _width(n, len(self.x))
-    piece = 2048 if self.x.device.type == 'cpu' else 65536
-    chunk = width*-(-min(piece, N)//width)
-    with torch.autocast(self.x.device.type, enabled=False):
-        tops = self.group_maxima(rows, width, chunk)
-        g = tops.topk(min(n, tops.shape[1]), sorted=False)[1]
-        G = chunk//width
-        ids = ((g//G*chunk + g % G)[..., None] + torch.arange(width, device=g.device)*G).flatten(1)
-        x = ids.clamp_max(N - 1)
-        scores = (self.x[x] @ q[..., None])[..., 0] - self.half[x]
-    scores.masked_fill_(ids >= N, -float('inf'))
-    if self.hidden > 64: self.ban(scores, rows, -float('inf'), x)
+def candidates(self: _Search, rows: Tensor, n: int) -> tuple[Tensor, Tensor]:
+    "Scores and ids (B, n) of the nearest by float32 products, in no order"
+    q = self.q[rows]
+    n_rows = len(self.x)
+    width = _group_width(n, n_rows)
+    piece = min(2048 if q.device.type == 'cpu' else 65536, n_rows)
+    piece = math.ceil(piece / width) * width
+    with torch.autocast(q.device.type, enabled=False):
+        best = self.group_maxima(rows, width, piece)
+        groups = best.topk(min(n, best.shape[1]), sorted=False)[1]
+        ids = _rows_of(groups, width, piece)
+        beyond = ids >= n_rows  # the last piece may be short
+        ids = ids.clamp_max(n_rows - 1)
+        scores = (self.x[ids] @ q[..., None])[..., 0] - self.half[ids]
+    scores.masked_fill_(beyond, -math.inf)
+    if self.hidden > _FEW_HIDDEN: self.hide(scores, rows, -math.inf, ids)
     top, order = scores.topk(min(n, scores.shape[1]), sorted=False)
-    return top, x.gather(1, order)
+    return top, ids.gather(1, order)
 
 # %% ../nbs/21_knn.ipynb #8874870b
 @patch
-def settle(self:_Search, rows, top, ids, k):
-    "Exact distances of the candidates (B, n > k) in their order, cut to `k`, and a mask (B,) of the queries in doubt"
-    q, size = self.q[rows], float(self.half.max())**0.5*2**0.5
-    slack = 4*torch.finfo(torch.float32).eps * self.q.shape[1]**0.5 * (q.norm(dim=1) + size)**2 + self.flat*self.spread
+def rounding(self: _Search, q: Tensor) -> Tensor:
+    "(B,) by how much the scores of two rows may differ where their distances do not"
+    longest = (2 * float(self.half.max()))**.5
+    eps = 4 * torch.finfo(torch.float32).eps * q.shape[1]**.5
+    lengths = self.spread if self.one_length else 0  # which the scores have left out
+    return eps * (q.norm(dim=1) + longest)**2 + lengths
+
+@patch
+def rerank(self: _Search, rows: Tensor, top: Tensor, ids: Tensor, k: int) -> tuple[Tensor, Tensor, Tensor]:
+    "Distances and ids (B, k) from candidates (B, n > k) by exact distances, and a mask (B,) of the queries in doubt"
+    q = self.q[rows]
     last = top.amin(1)
-    self.ban(top, rows, -float('inf'), ids)
-    doubt = top.topk(k)[0][:, -1] - last <= slack
-    d = self.finish((self.x[ids].double() - q.double()[:, None]).square().sum(-1)).masked_fill_(top == -float('inf'), float('inf'))
+    self.hide(top, rows, -math.inf, ids)
+    kth = top.topk(k)[0][:, -1]
+    doubt = kth - last <= self.rounding(q)
+    squared = (self.x[ids].double() - q.double()[:, None]).square().sum(-1)
+    d = self.distance(squared).masked_fill_(top == -math.inf, math.inf)
     ids, order = ids.sort(dim=1)
     d, order = d.gather(1, order).sort(dim=1, stable=True)
     return d[:, :k], ids.gather(1, order)[:, :k], doubt
 
 # %% ../nbs/21_knn.ipynb #50669760
 @patch
-def nearest(self:_Search, rows, k, candidates=None, spare=8):
+def nearest(self: _Search, rows: Tensor, k: int, candidates=None, spare: int = 8) -> tuple[Tensor, Tensor]:
     "The same as `sort`, faster where `k` is small"
-    n = k + spare + (self.hidden if self.hidden <= 64 else 0)
+    n = k + spare + (self.hidden if self.hidden <= _FEW_HIDDEN else 0)
     if n >= len(self.x): return self.sort(rows, k)
-    d, ids, doubt = self.settle(rows, *(candidates or self.candidates)(rows, n), k)
-    if doubt.any():
-        for r in doubt.nonzero()[:, 0].split(1 + len(rows)//16): d[r], ids[r] = self.sort(rows[r], k)
+    top, ids = (candidates or self.candidates)(rows, n)
+    d, ids, doubt = self.rerank(rows, top, ids, k)
+    if not doubt.any(): return d, ids
+    for some in doubt.nonzero()[:, 0].split(1 + len(rows) // 16):  # a few at a time: sorting takes memory
+        d[some], ids[some] = self.sort(rows[some], k)
     return d, ids
 
 # %% ../nbs/21_knn.ipynb #0715538c
 @patch
-def faiss_candidates(self:_Search, rows, n):
+def faiss_candidates(self: _Search, rows: Tensor, n: int) -> tuple[Tensor, Tensor]:
     "`candidates` by faiss, on the CPU"
     import faiss
-    metric = faiss.METRIC_INNER_PRODUCT if self.flat else faiss.METRIC_L2
-    top, ids = map(torch.from_numpy, faiss.knn(self.q[rows].numpy(), self.x.numpy(), n, metric=metric))
-    return (top - self.half[ids] if self.flat else top.div_(-2)), ids
+    metric = faiss.METRIC_INNER_PRODUCT if self.one_length else faiss.METRIC_L2
+    found = faiss.knn(self.q[rows].numpy(), self.x.numpy(), n, metric=metric)
+    top, ids = map(torch.from_numpy, found)
+    return (top - self.half[ids] if self.one_length else top.div_(-2)), ids
 
 # %% ../nbs/21_knn.ipynb #b4e9896e
-def _pick_backend(backend, s):
-    "The function that finds candidates for the search `s`, and how many queries to give it at once (None: by memory)"
-    if backend not in (None, 'torch', 'faiss'): raise ValueError(f"backend is None, 'torch' or 'faiss', not {backend!r}")
-    fits = s.x.device.type == 'cpu' and s.hidden <= 64
-    if backend == 'faiss' and not fits: raise ValueError("backend 'faiss' searches on the CPU, and for keys that hide 64 rows at most; use 'torch'")
-    large = len(s.q) >= 1000 and len(s.q)*len(s.x) >= 10**8
-    auto = backend is None and fits and large and sys.platform == 'linux' and importlib.util.find_spec('faiss') is not None
-    Q = len(s.q)
-    return (s.faiss_candidates, -(-Q//-(-Q//4096))) if backend == 'faiss' or auto else (s.candidates, None)
+def _use_faiss(s: _Search, backend: str | None) -> bool:
+    "Whether faiss looks for the candidates of the search `s`"
+    if backend not in (None, 'torch', 'faiss'):
+        raise ValueError(f"backend is None, 'torch' or 'faiss', not {backend!r}")
+    if backend == 'torch': return False
+    fits = s.x.device.type == 'cpu' and s.hidden <= _FEW_HIDDEN
+    installed = importlib.util.find_spec('faiss') is not None
+    if backend is None:
+        large = len(s.q) >= 1000 and len(s.q) * len(s.x) >= 10**8
+        return fits and large and installed and sys.platform == 'linux'
+    if not fits:
+        raise ValueError("backend 'faiss' searches on the CPU, and for keys that hide "
+                         f"{_FEW_HIDDEN} rows at most; use 'torch'")
+    if not installed: raise ImportError("backend 'faiss' needs faiss: pip install faiss-cpu")
+    return True
+
+# %% ../nbs/21_knn.ipynb #088906b2
+def _block_size(s: _Search, k: int, max_bytes: int) -> int:
+    "How many queries to search at once in torch within `max_bytes` of working memory"
+    n_rows, dim = s.x.shape
+    cpu = s.x.device.type == 'cpu'
+    n = k + 8 + min(_FEW_HIDDEN, s.hidden)
+    width = _group_width(n, n_rows)
+    maxima = 12 * n_rows // width
+    opened = width * n * (4 * dim + 24)
+    exact = 16 * n * dim
+    piece = 4 * (2048 if cpu else 65536)
+    return max(1, min(512 if cpu else 4096, max_bytes // (maxima + opened + exact + piece)))
 
 # %% ../nbs/21_knn.ipynb #b456114d
 @torch.no_grad()
 def iter_knn(
-    queries, # (Q, D) array or tensor
-    index, # (N, D) array or tensor; the search runs on its device
-    k:int, # neighbors a query; all of them where the index has fewer
-    metric:str='euclidean', # 'euclidean', or 'cosine': one minus the cosine
-    exclude_self:bool=False, # query i is row i of the index and must not find itself
-    exclude:Sequence[tuple]=(), # pairs of int keys, (Q,) and (N,): a query does not see rows of its own key; negative keys exclude nothing
-    backend:str|None=None, # 'torch', 'faiss', or None to choose
-    max_bytes:int=2**28, # working memory, about
-) -> Iterator[tuple[Tensor, Tensor, Tensor]]: # query numbers (B,), distances (B, k) float32 ascending, ids (B, k) int64
-    "Exact nearest neighbors, a block of queries at a time; places that `exclude` leaves empty have distance inf and id -1"
+    queries,  # (Q, D) array or tensor
+    index,  # (N, D) array or tensor; the search runs on its device
+    k: int,  # neighbors a query; all of them where the index has fewer
+    metric: str = 'euclidean',  # 'euclidean', or 'cosine': one minus the cosine
+    exclude_self: bool = False,  # query i is row i of the index and must not find itself
+    exclude: Sequence[tuple] = (),  # pairs of int keys (Q,), (N,): equal keys hide a row, negative ones nothing
+    backend: str | None = None,  # 'torch', 'faiss', or None to choose
+    max_bytes: int = 2**28,  # working memory, about
+) -> Iterator[tuple[Tensor, Tensor, Tensor]]:  # query numbers (B,), distances (B, k) float32 rising, ids (B, k) int64
+    "Exact nearest neighbors, a block of queries at a time; distance inf and id -1 where `exclude` leaves a rank empty"
     if k < 1: raise ValueError(f'k must be 1 or more, not {k}')
     s = _Search(queries, index, metric, exclude_self, exclude)
-    candidates, step = _pick_backend(backend, s)
-    N, D = s.x.shape
-    k = min(k, N - exclude_self)
-    whole = 4*k >= N
-    if whole: step = max(1, max_bytes//(48*N))
-    elif step is None:
-        n, cpu = k + 8 + min(64, s.hidden), s.x.device.type == 'cpu'
-        w = _width(n, N)
-        each = 12*N//w + w*n*(4*D + 24) + 16*n*D + 4*(2048 if cpu else 65536)      # bytes a query: maxima, groups opened, candidates, a piece
-        step = max(1, min(512 if cpu else 4096, max_bytes//each))
-    for rows in torch.arange(len(s.q), device=s.x.device).split(step):
-        d, ids = s.sort(rows, k) if whole else s.nearest(rows, k, candidates)
+    n_queries, n_rows = len(s.q), len(s.x)
+    faiss = _use_faiss(s, backend)
+    k = min(k, n_rows - exclude_self)
+    sort_all = 4 * k >= n_rows
+    if sort_all: block = max(1, max_bytes // (48 * n_rows))
+    elif faiss: block = math.ceil(n_queries / math.ceil(n_queries / 4096))
+    else: block = _block_size(s, k, max_bytes)
+    candidates = s.faiss_candidates if faiss else s.candidates
+    for rows in torch.arange(n_queries, device=s.x.device).split(block):
+        d, ids = s.sort(rows, k) if sort_all else s.nearest(rows, k, candidates)
         yield rows, d, ids.masked_fill(d.isinf(), -1)
 
 # %% ../nbs/21_knn.ipynb #7fb28f62
 def knn(
-    queries, # (Q, D) array or tensor
-    index, # (N, D) array or tensor; the search runs on its device
-    k:int=5, # neighbors a query; all of them where the index has fewer
-    metric:str='euclidean', # 'euclidean', or 'cosine': one minus the cosine
-    exclude_self:bool=False, # query i is row i of the index and must not find itself
-    exclude:Sequence[tuple]=(), # pairs of int keys, (Q,) and (N,): a query does not see rows of its own key; negative keys exclude nothing
-    backend:str|None=None, # 'torch', 'faiss', or None to choose
-    max_bytes:int=2**28, # working memory, about
-) -> tuple: # distances (Q, k) float32 ascending, and ids (Q, k) int64; numpy where `queries` is not a tensor
-    "Exact `k` nearest neighbors; equal distances in the order of the ids; id -1 and distance inf where `exclude` leaves fewer than `k`"
-    parts = list(iter_knn(queries, index, k, metric, exclude_self, exclude, backend, max_bytes))
-    d, ids = torch.cat([p[1] for p in parts]), torch.cat([p[2] for p in parts])
+    queries,  # (Q, D) array or tensor
+    index,  # (N, D) array or tensor; the search runs on its device
+    k: int = 5,  # neighbors a query; all of them where the index has fewer
+    metric: str = 'euclidean',  # 'euclidean', or 'cosine': one minus the cosine
+    exclude_self: bool = False,  # query i is row i of the index and must not find itself
+    exclude: Sequence[tuple] = (),  # pairs of int keys (Q,), (N,): equal keys hide a row, negative ones nothing
+    backend: str | None = None,  # 'torch', 'faiss', or None to choose
+    max_bytes: int = 2**28,  # working memory, about
+) -> tuple:  # distances (Q, k) float32 rising, ids (Q, k) int64; numpy where `queries` is not a tensor
+    "Exact nearest neighbors; equal distances by id; distance inf and id -1 where `exclude` leaves fewer than `k`"
+    blocks = iter_knn(queries, index, k, metric, exclude_self, exclude, backend, max_bytes)
+    _, d, ids = map(torch.cat, zip(*blocks))
     return (d, ids) if isinstance(queries, Tensor) else (d.cpu().numpy(), ids.cpu().numpy())
 
 # %% ../nbs/21_knn.ipynb #7bf29d6c
+def _better(best: tuple[Tensor, Tensor], more: tuple[Tensor, Tensor], k: int) -> tuple[Tensor, Tensor]:
+    "The `k` nearest of two results (distances, ids), of which `more` has the higher ids"
+    d, ids = (torch.cat(pair, 1) for pair in zip(best, more))
+    d, order = d.sort(dim=1, stable=True)
+    return d[:, :k], ids.gather(1, order)[:, :k]
+
 def knn_chunks(
-    queries, # (Q, D) array or tensor
-    chunks:Iterable, # arrays or tensors (n, D), the pieces of the index in order
-    k:int=5, # neighbors a query
-    metric:str='euclidean', # 'euclidean' or 'cosine'
-    exclude:Sequence[tuple]=(), # pairs of int keys, (Q,) and (N,) over all pieces, as in `knn`
-    backend:str|None=None, # 'torch', 'faiss', or None to choose
-    max_bytes:int=2**28, # working memory, about
-) -> tuple: # distances (Q, k) and ids (Q, k), as `knn` gives them; ids count through all pieces
+    queries,  # (Q, D) array or tensor
+    chunks: Iterable,  # arrays or tensors (n, D), the pieces of the index in order
+    k: int = 5,  # neighbors a query
+    metric: str = 'euclidean',  # 'euclidean' or 'cosine'
+    exclude: Sequence[tuple] = (),  # pairs of int keys, (Q,) and (N,) over all pieces, as in `knn`
+    backend: str | None = None,  # 'torch', 'faiss', or None to choose
+    max_bytes: int = 2**28,  # working memory, about
+) -> tuple:  # distances (Q, k) and ids (Q, k), as `knn` gives them; ids count through all pieces
     "Exact `k` nearest neighbors in an index of which one piece at a time is in memory"
-    q, best, start = torch.as_tensor(queries), None, 0
+    q = torch.as_tensor(queries)
+    best, start = None, 0
     for x in chunks:
         keys = [(a, np.asarray(b)[start:start + len(x)]) for a, b in exclude]
         d, ids = knn(q, x, k, metric, exclude=keys, backend=backend, max_bytes=max_bytes)
         found = d, ids.where(ids < 0, ids + start)
-        if best: found = [torch.cat(o, 1) for o in zip(best, found)]
-        d, order = found[0].sort(dim=1, stable=True)                     # stable: earlier pieces hold the lower ids
-        best, start = (d[:, :k], found[1].gather(1, order)[:, :k]), start + len(x)
+        best = _better(best, found, k) if best else found
+        start += len(x)
     if best is None: raise ValueError('the index has no pieces')
     return best if isinstance(queries, Tensor) else tuple(o.cpu().numpy() for o in best)

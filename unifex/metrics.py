@@ -10,7 +10,7 @@ __all__ = ['label_hits', 'rank_hits', 'precision_at_k', 'mmp_at_k', 'recall_at_k
 import numpy as np
 import pandas as pd
 
-# %% ../nbs/20_metrics.ipynb #8ad47a40
+# %% ../nbs/20_metrics.ipynb #aa72c8ac
 def _numpy(x) -> np.ndarray:
     "An array of what may be a tensor on any device"
     return np.asarray(x.cpu() if hasattr(x, 'cpu') else x)
@@ -35,7 +35,7 @@ def _check_hits(hits, n_relevant, k=None) -> tuple[np.ndarray, np.ndarray]:
     if k is None or hits.shape[1] < k: _check_complete(found, n, hits.shape[1], k)
     return hits, n
 
-# %% ../nbs/20_metrics.ipynb #ad1bf92b
+# %% ../nbs/20_metrics.ipynb #954d4eae
 def _check_complete(found, n, depth, k):
     "ValueError where a ranking of `depth` has not `found` all `n` relevant pictures of a query"
     bad = np.flatnonzero(found < n)
@@ -45,7 +45,7 @@ def _check_complete(found, n, depth, k):
     raise ValueError(f'the ranking is cut off too early: query {q} has {found[q]} of its {n[q]} hits '
                      f'in {depth} ranks. Give {give}.')
 
-# %% ../nbs/20_metrics.ipynb #651957b6
+# %% ../nbs/20_metrics.ipynb #6d6b832c
 def _check_ids(ids: np.ndarray, n_index: int, exclude_self: bool):
     "ValueError unless each row of `ids` holds rows of the index, none of them twice, and not the query itself"
     if ids.max(initial=-1) >= n_index: raise ValueError(f'row {ids.max()} was found in an index of {n_index}')
@@ -67,7 +67,8 @@ def label_hits(
     "Hits of a search, and how many there were to find; a hit is an equal label"
     ids = _numpy(ids)
     n = len(query_labels)
-    if ids.ndim != 2 or len(ids) != n: raise ValueError(f'{n} queries need ids of the shape ({n}, ranks), not {ids.shape}')
+    if ids.ndim != 2 or len(ids) != n:
+        raise ValueError(f'{n} queries need ids of the shape ({n}, ranks), not {ids.shape}')
     _check_ids(ids, len(index_labels), exclude_self)
     labels = [np.asarray(o, dtype=object) for o in (query_labels, index_labels)]
     codes = pd.factorize(np.concatenate(labels))[0]
@@ -133,7 +134,7 @@ def average_precision(
     depth = n if k is None else np.minimum(n, k)
     return np.where(n > 0, (hits * precision).sum(1) / np.maximum(depth, 1), np.nan)
 
-# %% ../nbs/20_metrics.ipynb #6de4be6c
+# %% ../nbs/20_metrics.ipynb #d031b6c7
 def _resampled_sums(sums: np.ndarray, n_boot: int, seed: int, max_bytes: int) -> np.ndarray:
     "Sums (n_boot, M) over samples of the rows of `sums` (n, M), drawn with replacement"
     n = len(sums)

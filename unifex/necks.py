@@ -58,7 +58,7 @@ class Neck(nn.Module):
     def extra_repr(self):
         return ', '.join(f'{k}={v}' for k, v in self.card.items() if k != 'name')
 
-# %% ../nbs/15_necks.ipynb #17c6ae2b
+# %% ../nbs/15_necks.ipynb #6fd1c743
 @patch
 def prepare(self: Neck, x: Tensor) -> Tensor:
     "Features in fp32 (fp64 stays), the power taken"
@@ -108,7 +108,8 @@ class PCA(Neck):
     def project(self, x):
         recording = torch.jit.is_tracing() or torch.compiler.is_compiling()  # no place for a check of values
         if not recording and not self.n_fit:
-            raise RuntimeError('this pca neck was not fitted: call neck.fit(features) with features of training pictures')
+            raise RuntimeError('this pca neck was not fitted: call neck.fit(features) '
+                               'with features of training pictures')
         return (x - self.mean) @ self.components.T.to(x.dtype)
 
 # %% ../nbs/15_necks.ipynb #9ea38c43
