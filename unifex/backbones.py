@@ -626,14 +626,3 @@ def backbone_cards(
     if type not in (None, *FAMILIES): raise ValueError(f'no backbone type {type!r}{nearest(type, FAMILIES)}')
     cards = [c for c in _recommended() if type in (None, c['type'])]
     return pd.DataFrame([_describe(c['type'], c['model_name'], c['weights']) for c in cards])
-
-# %% ../nbs/10_backbones.ipynb #13e0ebe0
-def weights_source(
-    card: dict,  # `Backbone.card`
-) -> tuple[str, str]:  # repository and license, empty where they are not known
-    "Where the weights of a backbone came from"
-    if not card['pretrained']: return '', ''
-    name, _, tag = card['model_name'].partition('.')
-    key = card['type'], name, card['weights'] or tag
-    try: return _source(next((c for c in CARDS if (c.type, c.model_name, c.weights) == key), Card(*key)))
-    except Exception: return '', ''  # a file, a package, or a name that this timm or open_clip does not have
