@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from .evaluation import Embeddings
 from .images import ImageError, decode_image, safe_join
 from .index import Index
 
@@ -114,8 +113,8 @@ def search_app(
             'Content-Security-Policy': "default-src 'self'; img-src 'self' blob: data:; frame-ancestors 'none'; base-uri 'none'"}
     small = lru_cache(2000)(lambda i: thumbnail(picture_path(root, index.table.image.iloc[row[i]])))
     def error(text, status): return JSONResponse({'error': text}, status, safe)
-    def find(query):
-        with lock: found = index.search(query, k)
+    def find(query=None, vectors=None):
+        with lock: found = index.search(query, k, vectors=vectors)
         return JSONResponse({'neighbors': [dict(id=int(r.id), score=float(r.score), label=r.label, domain=r.domain, image=r.image) for r in found.itertuples()]}, headers=safe)
     def text(body, kind): return lambda request: Response(body, media_type=kind, headers=safe)
     def about(request): return JSONResponse({'limit': limit, 'text': f'{len(index):,} pictures in {index.table.domain.nunique()} domains'}, headers=safe)
@@ -131,7 +130,7 @@ def search_app(
         except (KeyError, OSError, ImageError): return error('no such picture', 404)
     def like(request):
         i = row.get(request.path_params['id'])
-        return error('no such picture', 404) if i is None else find(index.vectors([i])[0])
+        return error('no such picture', 404) if i is None else find(vectors=index.vectors([i])[0])
     routes = [Route('/', text(_HTML, 'text/html')), Route('/page.css', text(_CSS, 'text/css')), Route('/page.js', text(_JS, 'text/javascript')), Route('/about', about),
               Route('/search', search, methods=['POST']), Route('/picture/{id:int}', picture), Route('/like/{id:int}', like)]
     return Starlette(routes=routes, middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=list(hosts))])
