@@ -107,7 +107,7 @@ def _make_parser(func, params) -> argparse.ArgumentParser:
     parser.add_argument('--version', action='version', version=f'unifex {unifex.__version__}')
     return parser
 
-# %% ../nbs/41_cli.ipynb #ba6a74a1
+# %% ../nbs/41_cli.ipynb #14d68732
 def command(func):
     "A console script, `argv -> exit status`: by the parameters and comments of `func`, whose result is for `--json`"
     @wraps(func)
@@ -294,7 +294,7 @@ def unifex_zero_shot(
     _print_folder(folder, f'unifex_export {shlex.quote(str(folder))}')
     return {'folder': folder, 'results': results.rename_axis('embedding').reset_index()}
 
-# %% ../nbs/41_cli.ipynb #f1c1b444
+# %% ../nbs/41_cli.ipynb #b6cdd6da
 def _new_pictures(index, pictures, root):
     "Those of `pictures` that are not in the index, with their root"
     from unifex.datasets import load_pictures
@@ -422,7 +422,7 @@ def unifex_evaluate(
     model = load_embedder(embedder).to(default_device(device)) if embedder else None
     settings = dict(k=k, map_k=map_k or None, metric=metric or None)
     queries = _read_or_embed(query, table, model, root)
-    parts = (queries, _read_or_embed(index, index_table, model, root)) if index else queries.parts()
+    parts = (queries, _read_or_embed(index, index_table, model, root)) if index else queries.query_index()
     report = evaluate(*parts, protocol, **settings)
     _print_report(report, by)
     found = {'protocol': protocol, 'overall': report.overall, 'by_domain': report.by_domain.reset_index(),
@@ -430,7 +430,7 @@ def unifex_evaluate(
     if by: found['by'] = report.by(by).rename_axis(by).reset_index()
     if compare:
         other = _read_or_embed(compare, table, None, root)
-        difference = report.compare(evaluate(*other.parts(), protocol, **settings))
+        difference = report.compare(evaluate(*other.query_index(), protocol, **settings))
         print(f'\n{difference.round(3).to_string()}')
         found['compare'] = difference.rename_axis('measure').reset_index()
     if save: print(f'\n{report.save(save)}')
@@ -517,7 +517,7 @@ def _prepare(key: str, root: str | None, num_workers: int):
     failed = PREPARE[key](root, num_workers or None)
     print(f'{len(failed)} crops failed' + (', see failed_crops.csv' if len(failed) else ''))
 
-# %% ../nbs/41_cli.ipynb #af305519
+# %% ../nbs/41_cli.ipynb #79f31443
 @command
 def unifex_datasets(
     root: str = None,  # data root; without it the data sets that unifex knows
@@ -538,17 +538,16 @@ def unifex_datasets(
     return _print_status(root, look) if root else _print_datasets()
 
 # %% ../nbs/41_cli.ipynb #7f5e43c2
-def _import_benchmarks():
-    "The module `nbs/benchmarks/harness.py` of the checkout; `FileNotFoundError` where there is none"
+def _run_benches(names):
+    "What nbs/benchmarks/harness.py measures in the checkout that unifex is imported from, a row a comparison"
     import unifex
-    folder = Path(unifex.__file__).resolve().parents[1]/'nbs'/'benchmarks'
+    folder = Path(unifex.__file__).parents[1]/'nbs'/'benchmarks'
     if not (folder/'harness.py').is_file():
-        raise FileNotFoundError('the benchmarks come with a checkout of the project: git clone https://github.com/unifex/unifex, '
-                                "then pip install -e '.[dev,demo]' there")
+        checkout = 'git clone https://github.com/unifex/unifex && pip install -e ./unifex'
+        raise FileNotFoundError(f'the benchmarks come with a checkout of the project: {checkout}')
     sys.path.insert(0, str(folder))
-    try: import harness
-    finally: sys.path.remove(str(folder))
-    return harness
+    from harness import run_benches
+    return run_benches(names)
 
 @command
 def unifex_bench(
@@ -561,7 +560,7 @@ def unifex_bench(
       unifex_bench                      all of them, which takes a while
       unifex_bench heads knn --save times.csv"""
     from unifex.core import write_text
-    found = _import_benchmarks().run_benches(names)
+    found = _run_benches(names)
     print(found.round(3).fillna('').to_string())
     if save: write_text(save, found.to_csv())
     return found.reset_index()
