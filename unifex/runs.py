@@ -77,8 +77,8 @@ class Run:
     def index(self) -> Index:
         "All its pictures, to be searched"
         folder = _existing(self.folder, 'index')
-        if (folder/'index.json').exists(): return load_index(folder, embed=self.embedder)
-        return Index(self.embeddings, embed=self.embedder)
+        if (folder/'index.json').exists(): return load_index(folder, self.embedder)
+        return Index(self.embeddings, self.embedder, self.root)
 
     @cached_property
     def results(self) -> pd.DataFrame:
@@ -137,11 +137,13 @@ def load_run(
 @patch
 def search(
     self: Run,
-    query,  # a picture as a path, bytes or uint8 tensor, or vectors, see `Index.search`
-    k: int = 5,  # neighbors
+    query=None,  # a picture or several, in any form that `Embedder.embed` takes
+    k: int = 5,  # neighbors a query
+    *,
+    vectors=None,  # in place of a query: (D,) or (Q, D) numbers
 ) -> pd.DataFrame:  # rank, score (cosine), id, the table's columns
     "The nearest pictures of the run"
-    return self.index.search(query, k=k)
+    return self.index.search(query, k, vectors=vectors)
 
 # %% ../nbs/35_runs.ipynb #3e889a98
 def _held_out(run):
@@ -254,7 +256,7 @@ def save_index(
 ):
     "The pictures as an index, and where they lie"
     shutil.rmtree(folder/'index', ignore_errors=True)  # of an earlier version, or of what is written over
-    Index(Embeddings(vectors, table)).save(folder/'index')
+    Index(Embeddings(vectors, table), root=root).save(folder/'index')
     write_text(folder/'index_root.json', json.dumps({'root': str(Path(root).resolve())}))
 
 # %% ../nbs/35_runs.ipynb #c3e5aea6
