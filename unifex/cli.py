@@ -70,12 +70,8 @@ def run_command(func, pos:list, options:dict, rest:list[str]) -> int:
 # %% ../nbs/41_cli.ipynb #3889c889
 def config_help() -> str:
     "The presets, and every value of the configuration with its default"
-    from unifex.config import Config, config_keys, presets
-    def value(key): # and what its comment says
-        at = Config()
-        for part in key.split('__'): owner, at = at, getattr(at, part)
-        return at, docments(type(owner))[part]
-    rows = [(f'--{k}', value(k)) for k in config_keys()]
+    from unifex.config import config_docs, presets
+    rows = [(f'--{k}', v) for k, v in config_docs().items()]
     return f'presets: {", ".join(presets())}\n\nvalues of the configuration, by full name or by the last part where only one has it:\n' + '\n'.join(f'  {k:30} {str(v):22} {doc or ""}'.rstrip() for k, (v, doc) in rows)
 
 class Parser(argparse.ArgumentParser):
@@ -349,7 +345,7 @@ def unifex_search(
     if serve:
         from unifex.index import Index
         from unifex.serve import serve as serve_page
-        return serve_page(Index(opened.index, embed=opened.embedder), opened.root, host, port, k=max(k, 12), max_mb=upload_mb)
+        return serve_page(Index(opened.index, opened.embedder, opened.root), opened.root, host, port, k=max(k, 12), max_mb=upload_mb)
     found = opened.search(picture, k)
     print(found.drop(columns=['class_id', 'row'], errors='ignore').round(3).to_string(index=False))
     print(f'\nPaths are relative to {opened.root}')
@@ -405,6 +401,17 @@ def unifex_datasets(
     return rows
 
 # %% ../nbs/41_cli.ipynb #7f5e43c2
+def _run_benches(names):
+    "What nbs/benchmarks/harness.py measures in the checkout that unifex is imported from, a row a comparison"
+    import unifex
+    folder = Path(unifex.__file__).parents[1]/'nbs'/'benchmarks'
+    if not (folder/'harness.py').is_file():
+        checkout = 'git clone https://github.com/unifex/unifex && pip install -e ./unifex'
+        raise FileNotFoundError(f'the benchmarks come with a checkout of the project: {checkout}')
+    sys.path.insert(0, str(folder))
+    from harness import run_benches
+    return run_benches(names)
+
 def unifex_bench(
     *names,                    # benchmarks to run; all where none is named
     save:str=''                # write the table to this CSV file
@@ -414,8 +421,7 @@ def unifex_bench(
     examples:
       unifex_bench                      all of them, which takes a while
       unifex_bench heads knn --save times.csv"""
-    from unifex.bench import run_benches
-    res = run_benches(names)
+    res = _run_benches(names)
     print(res.round(3).fillna('').to_string())
     if save:
         with atomic_path(save) as tmp: res.to_csv(tmp)

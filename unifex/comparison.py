@@ -9,7 +9,6 @@ __all__ = ['grid', 'run_key', 'run_row', 'Worker', 'answer', 'preparation_key', 
 # %% ../nbs/37_comparison.ipynb #8015720e
 import hashlib, itertools, json, os, queue, subprocess, sys, tempfile, time
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import asdict
 from pathlib import Path
 
 import pandas as pd
@@ -17,7 +16,7 @@ import torch
 from matplotlib.figure import Figure
 from tqdm import tqdm
 
-from .config import Config, from_dict, load_config, override
+from .config import Config, load_config, override
 from .core import atomic_path
 from .core import default_device
 from .learner import TrainingData, TrainingError, config_backbone, load_data, prepare_data, rows_key, train
@@ -31,7 +30,7 @@ def grid(**values) -> list[dict]:
 # %% ../nbs/37_comparison.ipynb #ed24dc07
 def run_key(cfg:Config, rows:str) -> str:
     "A name for the result of `cfg` on the pictures of `rows_key`; where it lies, what it is called and what is saved on the way do not matter"
-    d = asdict(cfg)
+    d = cfg.model_dump()
     d.pop('google_drive')
     for section, keys in dict(model='name cloud_upload hub', dataset='root data', train='store gpu_ids save_epoch save_iter seen_img_save keep').items():
         for k in keys.split(): d[section].pop(k)
@@ -67,7 +66,7 @@ def answer():
     for line in sys.stdin:
         variant, d, table, root, seed = json.loads(line)
         try:
-            cfg = from_dict(d)
+            cfg = load_config(d)
             key = preparation_key(cfg), table
             if key not in made:
                 shared = override(cfg, seed=seed)
@@ -80,7 +79,7 @@ def answer():
 # %% ../nbs/37_comparison.ipynb #040e0e62
 def preparation_key(cfg:Config) -> str:
     "Trainings that agree in it share one preparation of their data"
-    d = asdict(cfg)
+    d = cfg.model_dump()
     return json.dumps([d['model']['backbone'], d['transform'], d['dataset'], {k: d['train'][k] for k in ('cache', 'views', 'store', 'store_dtype', 'patience')}])
 
 class WorkerPool:
@@ -95,7 +94,7 @@ class WorkerPool:
         "Train `runs`, tuples (key, variant, configuration); yields (key, row) as they end"
         def one(key, variant, cfg):
             w = self.idle.get()
-            try: return key, w.ask(variant, asdict(cfg), str(table), str(data.root.resolve()), seed)
+            try: return key, w.ask(variant, cfg.model_dump(), str(table), str(data.root.resolve()), seed)
             finally: self.idle.put(w)
         with tempfile.TemporaryDirectory() as d, ThreadPoolExecutor(len(self.workers)) as pool:
             data.table.to_parquet(table := Path(d)/'table.parquet')

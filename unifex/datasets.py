@@ -19,7 +19,8 @@ from fastcore.meta import delegates
 from .core import cache_dir, import_object, nearest, nearest_path
 from .images import IMAGE_EXTENSIONS
 from .splits import sample_table
-from .tables import DuplicateImageError, TableError, check_table, make_table, read_columns, read_table
+from .tables import DuplicateImageError, TableError, check_table, make_table, require_labels
+from .tables import read_columns, read_table
 
 # %% ../nbs/04_datasets.ipynb #a6e68bf7
 class DatasetError(TableError):
@@ -34,7 +35,7 @@ class DatasetCard:
     image: str = ''  # path of a picture under the folder: a template of columns
     label: str = ''  # template of the label; none for pictures without labels
     sep: str | None = None  # between the columns of a text file; None: by the file's ending
-    splits: dict = field(default_factory=dict)  # split -> its list, where there are several; those that are there are read
+    splits: dict = field(default_factory=dict)  # split -> its list, where there are several
     reader: Callable | str = ''  # folder -> table, in place of the templates; or its import path 'package.module:name'
     folder: str = ''  # under the data root; '.' for the data root itself; default: the key
     aliases: tuple = ()  # other names
@@ -47,7 +48,12 @@ class DatasetCard:
     hint: str = ''  # what to do where an annotation file is missing; default: get it from `url`
 
     def __post_init__(self):
-        if isinstance(self.files, str): self.files = (self.files,)
+        for name in ('files', 'aliases'):
+            if isinstance(getattr(self, name), str): setattr(self, name, (getattr(self, name),))
+        if self.files and not self.image and not self.reader:
+            raise DatasetError(f"card '{self.key}': no image=, the path of a picture as a template of columns")
+        if self.image and not self.files and not self.reader:
+            raise DatasetError(f"card '{self.key}': no files=, the annotation files whose columns image= takes")
 
 # %% ../nbs/04_datasets.ipynb #a377c8bd
 _YAML_LOADER = getattr(yaml, 'CSafeLoader', yaml.SafeLoader)  # libyaml's is ten times as fast
@@ -58,7 +64,8 @@ def _read_card(file):
     except FileNotFoundError: raise DatasetError(f'{file}: no such card{nearest_path(file)}') from None
     except yaml.YAMLError as e: raise DatasetError(f'{file} is not valid YAML: {e}') from None
     known = [f.name for f in fields(DatasetCard)]
-    if not isinstance(card, dict) or 'domain' not in card: raise DatasetError(f"{file}: a card needs at least 'domain: ...'")
+    if not isinstance(card, dict) or 'domain' not in card:
+        raise DatasetError(f"{file}: a card needs at least 'domain: ...'")
     for name in card:
         if name not in known: raise DatasetError(f"{file}: unknown field '{name}'{nearest(name, known)}")
     return DatasetCard(**{'key': Path(file.name).stem} | card)
@@ -112,8 +119,8 @@ def _find_folder(card, root):
         if folder.is_dir() and not _missing(card, folder): return folder
     wanted = (_missing(card, folders[0]) or [''])[0].split('|')
     paths = ' or '.join(str(folder/name) for folder in folders for name in wanted)
-    help = card.hint or (f'get it from {card.url}' if card.url else 'put it there')
-    raise DatasetError(f"data set '{card.key}': no {paths}; {help}")
+    mend = card.hint or (f'get it from {card.url}' if card.url else 'put it there')
+    raise DatasetError(f"data set '{card.key}': no {paths}; {mend}")
 
 # %% ../nbs/04_datasets.ipynb #56265549
 _COLUMN = re.compile(r'\{([^{}\[\]]+)(?:\[(\d*)(:?)(\d*)\])?\}')  # {column}, {column[0]}, {column[:3]}
@@ -140,7 +147,8 @@ def _json(path, shape):
     "What a JSON file holds; an error inside the block says what it should look like"
     try: yield json.loads(Path(path).read_text(encoding='utf-8'))
     except json.JSONDecodeError as e: raise DatasetError(f'{path} is not valid JSON: {e}') from None
-    except (AttributeError, KeyError, TypeError, ValueError): raise DatasetError(f'{path} does not look like {shape}') from None
+    except (AttributeError, KeyError, TypeError, ValueError):
+        raise DatasetError(f'{path} does not look like {shape}') from None
 
 def _read_list(path, columns, sep):
     "Some columns of one annotation file"
@@ -176,7 +184,8 @@ def _drop_repeated(rows, key):
     unclear = labels.image[labels.duplicated('image', keep=False)].unique()
     n = again.sum() - rows.image[again].nunique()
     message = f"data set '{key}' lists pictures more than once, in {n:,} rows too many"
-    if len(unclear): message += f'; {len(unclear):,} of them stand under several labels and are left out, such as {unclear[0]}'
+    if len(unclear):
+        message += f'; {len(unclear):,} of them stand under several labels and are left out, such as {unclear[0]}'
     warnings.warn(message, stacklevel=2)
     return rows[~rows.duplicated('image') & ~rows.image.isin(unclear)]
 
@@ -194,7 +203,9 @@ def _as_table(card, rows, folder):
     image = rows.image if folder == '.' else folder + '/' + rows.image.astype(str)
     dataset = rows.get('dataset', card.key)
     domain = rows.get('domain', card.domain)
-    return make_table(image, rows.get('label'), dataset, domain, rows.get('split'), rows.get('source'))
+    table = make_table(image, rows.get('label'), dataset, domain, rows.get('split'), rows.get('source'))
+    if 'label' in rows: require_labels(table, 'a data set with labels')
+    return table
 
 def _read_dataset(card, root):
     "The whole annotation table of a data set"
@@ -222,7 +233,7 @@ def dataset_root(
 def load_dataset(
     key: str,  # data set: a key or alias of `DATASETS`, or the YAML file of a card
     root: str | Path | None = None,  # data root; None where the data set brings its own
-    min_images: int | None = None,  # drop classes with fewer pictures; None: the card's default, 0: no limit; so the next three
+    min_images: int | None = None,  # drop classes with fewer pictures; None: as the card says, 0: no limit; so below
     max_images: int | None = None,  # keep at most so many pictures a class
     n_classes: int | None = None,  # keep at most so many classes, of each data set named in the rows
     n_images: int | None = None,  # keep at most so many rows, likewise
@@ -254,6 +265,8 @@ def load_datasets(
 _SPLIT_FOLDERS = {'train': 'train', 'val': 'val', 'valid': 'val', 'validation': 'val',
                   'test': 'query', 'query': 'query', 'index': 'index'}
 
+_KINDS = ' '.join(f'*{ending}' for ending in IMAGE_EXTENSIONS)
+
 def _pictures(folder):
     "The pictures below `folder`, each as the parts of its path; hidden files and folders are passed over"
     found = []
@@ -282,8 +295,7 @@ def folder_table(
     level = _class_level(pictures)
     pictures = [parts for parts in pictures if len(parts) > level + 1]
     if not pictures:
-        kinds = ' *'.join(IMAGE_EXTENSIONS)
-        raise DatasetError(f'{folder}: no pictures in folders of it; expected {folder.name}/CLASS/*{kinds}')
+        raise DatasetError(f'{folder}: no pictures in folders of it; expected {folder.name}/CLASS/{_KINDS}')
     dataset = dataset or folder.resolve().name
     labels = [parts[level] for parts in pictures]
     splits = [_SPLIT_FOLDERS[parts[0].lower()] for parts in pictures] if level else None
@@ -293,14 +305,14 @@ def folder_table(
 def _load_folder(folder):
     "The annotation table of a folder, with labels where the pictures lie in folders of it"
     pictures = _pictures(folder)
-    if not pictures: raise DatasetError(f"{folder}: no pictures in this folder; expected *{' *'.join(IMAGE_EXTENSIONS)}")
+    if not pictures: raise DatasetError(f'{folder}: no pictures in this folder; expected {_KINDS}')
     if any(len(parts) > _class_level(pictures) + 1 for parts in pictures): return folder_table(folder)
     name = folder.resolve().name
     return make_table(['/'.join(parts) for parts in pictures], None, name, name)
 
 def load_pictures(
     source: str | Path | pd.DataFrame,  # folder, flat or with a folder for each class; CSV, TSV or Parquet file; table
-    root: str | Path | None = None,  # what a table's paths are relative to; default: the file's folder, for a DataFrame the current one
+    root: str | Path | None = None,  # of a table's paths; default: the file's folder, for a DataFrame the current one
 ) -> tuple[pd.DataFrame, Path]:  # annotation table, with `label` where it is known, and its root
     "Pictures as a table, however they are given; raises `DatasetError` where there are none"
     if isinstance(source, pd.DataFrame):
@@ -314,10 +326,12 @@ def load_pictures(
 # %% ../nbs/04_datasets.ipynb #41002df0
 def _unpack(packed, folder):
     "Unpack a zip into `folder`, whole or not at all; another process may be doing the same"
-    try: folder.parent.mkdir(parents=True, exist_ok=True)
+    cache = folder.parent
+    try: cache.mkdir(parents=True, exist_ok=True)
     except OSError as e:
-        raise DatasetError(f'the sample cannot be unpacked into {folder.parent}: {e.strerror}; set UNIFEX_CACHE to a folder of yours') from None
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix='.sample-') as tmp:
+        mend = 'set UNIFEX_CACHE to a folder of yours'
+        raise DatasetError(f'the sample cannot be unpacked into {cache}: {e.strerror}; {mend}') from None
+    with tempfile.TemporaryDirectory(dir=cache, prefix='.sample-') as tmp:
         filling = Path(tmp)/'s'
         with packed.open('rb') as f, zipfile.ZipFile(f) as z: z.extractall(filling)
         try: os.replace(filling, folder)
@@ -330,7 +344,7 @@ def sample_root(
     "Where the sample's pictures lie; unpacks them the first time"
     packed = resources.files('unifex')/'sample/sample.zip'
     if not packed.is_file():
-        raise DatasetError('the sample is not in this installation: unifex/sample/sample.zip is missing; install unifex again')
+        raise DatasetError(f'the sample is not in this installation: {packed} is missing; install unifex again')
     version = hashlib.blake2b(packed.read_bytes(), digest_size=6).hexdigest()
     folder = Path(cache or cache_dir())/f'sample-{version}'
     if not folder.is_dir(): _unpack(packed, folder)

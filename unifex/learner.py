@@ -15,7 +15,7 @@ __all__ = ['RUN_FILES', 'MarginModel', 'optimizer', 'precision_callback', 'unife
 # %% ../nbs/36_learner.ipynb #6b3a3a5b
 import hashlib, importlib.util, json, math, shutil, tempfile
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -40,7 +40,7 @@ from .backbones import create_backbone, freeze
 from .callbacks import (EMA, SAM, Autocast, DistributedSteps, EpochProgress, KeepBest, PrintLoss, RaiseOnNaN, RetrievalMetric, ScheduleByStep, SkipValidation,
                               TrainingError, Unfreeze, alternate, lp_ft, lr_schedule)
 from .checkpoints import Checkpoint, ResumableLearner, Resume, latest_checkpoint
-from .config import Config, ConfigError, DatasetConfig, GoogleDriveConfig, load_config, override, save_config
+from .config import Config, ConfigError, load_config, override, save_config
 from .core import atomic_path, default_device, nearest, write_text
 from .datasets import DATASETS, dataset_root, folder_table, load_datasets
 from .embedder import Embedder, embedder_card, load_embedder, zero_shot_embedder
@@ -154,7 +154,7 @@ def load_data(
     ds, data = cfg.dataset, cfg.dataset.data or None if data is None else data
     if data is None: table, root = load_datasets(ds.names, ds.root or None), dataset_root(ds.names[0], ds.root or None)
     elif isinstance(data, pd.DataFrame): table, root = check_table(data).reset_index(drop=True), Path(ds.root or '.')
-    elif Path(data).expanduser().is_dir() and ds.names != DatasetConfig().names: table, root = load_datasets(ds.names, Path(data).expanduser()), Path(data).expanduser()
+    elif Path(data).expanduser().is_dir() and ds.names != Config().dataset.names: table, root = load_datasets(ds.names, Path(data).expanduser()), Path(data).expanduser()
     elif Path(data).expanduser().is_dir(): table, root = folder_table(Path(data).expanduser()), Path(data).expanduser()
     elif Path(data).is_file(): table, root = read_table(data), Path(ds.root or Path(data).parent)
     else: raise FileNotFoundError(f'there is no folder or table {data}{near_paths(data)}')
@@ -211,8 +211,8 @@ def config_embedder(cfg:Config, backbone:nn.Module|None=None) -> Embedder:
 # %% ../nbs/36_learner.ipynb #8f1982de
 def head_settings(cfg:Config) -> dict:
     "The head's parameters that are set; 0 for one that the head does not have is no setting, as UniFEx writes it"
-    h, known = asdict(cfg.model.head), head_params(cfg.model.head.name)
-    return {k: v for k, v in h.items() if k != 'name' and v is not None and (k in known or v and k not in ('k', 's', 'm'))}
+    h, known = cfg.model.head.params, head_params(cfg.model.head.name)
+    return {k: v for k, v in h.items() if k in known or v and k not in ('k', 's', 'm')}
 
 def tensorboard_callback(path) -> Callback:
     "fastai's callback, writing to `path`/tensorboard; `ValueError` says what to install"
@@ -338,7 +338,7 @@ def data_loaders(cfg:Config, data:TrainingData, preproc) -> DataLoaders:
         return feature_dls(data.views or data.features[train], data.features[query] if query.any() else None, bs, device, cfg.seed, cfg.dataloader.sampler)
     rows = lambda mask: data.table[mask].reset_index(drop=True)
     t = create_transform(cfg.transform.name, preproc, cfg.seed)
-    return image_dls(rows(train), data.root, preproc, valid=rows(query) if query.any() else None, bs=bs, num_workers=cfg.dataloader.num_workers,
+    return image_dls(rows(train), data.root, preproc, valid=rows(query) if query.any() else None, batch_size=bs, num_workers=cfg.dataloader.num_workers,
                      seed=cfg.seed, device=device, transform=t if t.random else None, sampler=cfg.dataloader.sampler)
 
 # %% ../nbs/36_learner.ipynb #73ebd4fa
@@ -490,7 +490,7 @@ RUN_FILES = ('embedder.pt', 'results.csv', 'log.csv', 'classes.csv', 'head.safet
 
 def public_config(cfg:Config) -> Config:
     "`cfg` without the paths of this machine"
-    return override(replace(cfg, google_drive=GoogleDriveConfig()), dataset__root='', dataset__data=Path(cfg.dataset.data).name, train__store='')
+    return override(cfg, folder_id='', client_secret_path='', token_path='', dataset__root='', dataset__data=Path(cfg.dataset.data).name, train__store='')
 
 def push_run(
     folder:str|Path,         # of a finished run
@@ -642,7 +642,7 @@ def zero_shot_unifex(
     **overrides                  # values of the configuration
 ) -> Path:                       # the folder, for `load_embedder`, and with pictures for `load_run`
     "An embedder that nothing was trained for, in a folder of its own; scored where pictures are held out"
-    cfg = override(load_config(config, **overrides), model__backbone__freeze=True, cache='auto')
+    cfg = override(load_config(config, **overrides), model__backbone__freeze=True, unfreeze='', cache='auto')
     if isinstance(data, (str, Path)): cfg, data = override(cfg, data=str(data)), None
     cfg, kind = override(cfg, model__name=run_name(cfg, overrides)), cfg.model.neck.type
     if kind == 'proj_layer': raise ConfigError("model.neck.type = 'proj_layer' needs training; without it take 'pooling' or 'pca': --model__neck__type pca")
