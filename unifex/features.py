@@ -435,15 +435,14 @@ class FeatureDL(EpochDL):
         return super().new(dataset, cls, **own | kwargs)
 
     def get_idxs(self):
-        self.idxs = np.arange(self.n) if self.order is None else self.order(self.epoch)
-        return self.idxs
+        return np.arange(self.n) if self.order is None else self.order(self.epoch)
 
     def sample(self): return self.idxs
 
     def __iter__(self):
         self.randomize()
         self.before_iter()
-        self.get_idxs()
+        self.idxs = self.get_idxs()  # fastai may have put another in place
         yield from map(self.after_batch, self.create_batches(self.sample()))
         self.after_iter()
 

@@ -6,7 +6,7 @@
 __all__ = ['Run', 'load_run', 'head_settings', 'config_head', 'claim_run', 'save_head', 'save_index', 'zero_shot_reports',
            'save_results', 'cloud_hub']
 
-# %% ../nbs/35_runs.ipynb #31a9c3f4
+# %% ../nbs/35_runs.ipynb #b54676b5
 import json
 import shutil
 import tempfile
@@ -32,7 +32,7 @@ from .necks import create_neck
 from .splits import exclusions, query_index, split_mask
 from .tables import write_table
 
-# %% ../nbs/35_runs.ipynb #3847bba9
+# %% ../nbs/35_runs.ipynb #f3e21aed
 def _existing(folder, name):
     "The path of a part of a run, or an error that says why it may be missing"
     if (folder/name).exists(): return folder/name
@@ -49,7 +49,7 @@ def _read_table(path):
     try: return pd.read_csv(path, keep_default_na=False, na_values=[''], dtype={'label': str, 'dataset': str})
     except pd.errors.EmptyDataError: return pd.DataFrame()
 
-# %% ../nbs/35_runs.ipynb #ada822d0
+# %% ../nbs/35_runs.ipynb #402c6dd3
 class Run:
     "What a training leaves: a folder with its embedder, an index of its pictures, its scores and settings"
     def __init__(
@@ -94,7 +94,7 @@ class Run:
     def __getstate__(self):  # what was read stays here
         return {'folder': self.folder}
 
-# %% ../nbs/35_runs.ipynb #4aa28d4c
+# %% ../nbs/35_runs.ipynb #31915ecf
 @patch(as_prop=True)
 def root(self: Run) -> Path | None:
     "The folder that the paths of its pictures are relative to; None where the run came without"
@@ -114,7 +114,7 @@ def __repr__(self: Run):
     scores = self.results.iloc[-1]
     return f'{text}; ' + ', '.join(f'{name} {scores[name]:.3f}' for name in self.results if ' ' not in name)
 
-# %% ../nbs/35_runs.ipynb #a6d41e4b
+# %% ../nbs/35_runs.ipynb #2f6cc278
 _FETCHED = ('config.yaml', 'card.json', 'model.safetensors', 'results.csv', 'log.csv', 'classes.csv',
             'head.safetensors', 'index/*')
 
@@ -133,7 +133,7 @@ def load_run(
                                 'train one with unifex_train or unifex_quickstart')
     return Run(path)
 
-# %% ../nbs/35_runs.ipynb #cdab3bdc
+# %% ../nbs/35_runs.ipynb #31e53950
 @patch
 def search(
     self: Run,
@@ -143,7 +143,7 @@ def search(
     "The nearest pictures of the run"
     return self.index.search(query, k=k)
 
-# %% ../nbs/35_runs.ipynb #3e889a98
+# %% ../nbs/35_runs.ipynb #7b361853
 def _held_out(run):
     "The pictures that were held out, and those they are searched in; None: among themselves"
     emb = run.embeddings
@@ -171,7 +171,7 @@ def evaluate(
         query, index = embed_images(self.embedder, table, root, device=device or None, progress=progress), None
     return evaluate(query, index, protocol or 'merged', **settings)
 
-# %% ../nbs/35_runs.ipynb #df2090d0
+# %% ../nbs/35_runs.ipynb #53c2a5c6
 @patch
 def show_results(
     self: Run,
@@ -187,7 +187,7 @@ def show_results(
     hidden = exclusions(self.embeddings.table)
     return plot_retrieval(query[rows], query if index is None else index, root or self.root, k=k, exclude=hidden)
 
-# %% ../nbs/35_runs.ipynb #32af2a6e
+# %% ../nbs/35_runs.ipynb #8891919b
 def head_settings(cfg: Config) -> dict:
     "The parameters that `cfg` gives its head; `ConfigError` where the head takes no such parameter"
     head = cfg.model.head
@@ -211,7 +211,7 @@ def _read_head(folder, cfg, n_classes):
     head.load_state_dict(state)
     return head.eval()
 
-# %% ../nbs/35_runs.ipynb #b53ba46d
+# %% ../nbs/35_runs.ipynb #99d23c03
 def _occupied(folder, cfg):
     "What `folder` holds that a training of `cfg` must not write over; '' where there is nothing"
     if not folder.exists() or not any(folder.iterdir()): return ''
@@ -234,7 +234,7 @@ def claim_run(
     save_config(cfg, folder/'config.yaml')
     return folder
 
-# %% ../nbs/35_runs.ipynb #30adfac1
+# %% ../nbs/35_runs.ipynb #0b2e5ad1
 def save_head(
     head: nn.Module,
     table: pd.DataFrame,  # with `class_id`
@@ -257,7 +257,7 @@ def save_index(
     Index(Embeddings(vectors, table)).save(folder/'index')
     write_text(folder/'index_root.json', json.dumps({'root': str(Path(root).resolve())}))
 
-# %% ../nbs/35_runs.ipynb #c3e5aea6
+# %% ../nbs/35_runs.ipynb #1cfdf1b6
 def zero_shot_reports(
     features,  # (N, D) of all pictures, array or tensor
     table: pd.DataFrame,  # N rows, with `split` and `class_id`
@@ -283,7 +283,7 @@ def save_results(
     with atomic_path(folder/'results.csv') as path: results.to_csv(path)
     return results
 
-# %% ../nbs/35_runs.ipynb #6b0a5824
+# %% ../nbs/35_runs.ipynb #32204273
 def _markdown_table(header, rows):
     lines = [header, ['---']*len(header), *rows]
     return '\n'.join('| ' + ' | '.join(map(str, line)) + ' |' for line in lines)
@@ -314,7 +314,7 @@ def _recipe_section(cfg):
     }
     return _markdown_table(['', ''], rows.items())
 
-# %% ../nbs/35_runs.ipynb #4a481515
+# %% ../nbs/35_runs.ipynb #dc1bc8ca
 def _score_section(results, table):
     "What was found of the held-out pictures, and what these are"
     query, index = query_index(table)
@@ -334,12 +334,13 @@ def model_card(
     license: str = '',  # of what is given away, see `embedder_card`
 ) -> str:  # Markdown under a block of metadata
     "The README of the run on a hub: use, data, recipe, scores, license"
-    table, cfg = self.embeddings.table, self.config
-    sections = {
-        'Data': _data_section(table, cfg.dataset.names),
-        'Recipe': f'{_recipe_section(cfg)}\n\nAll of it is in `config.yaml`.',
-        'Scores': _score_section(self.results, table),
-    }
+    sections = {}
+    if (self.folder/'index').exists():
+        sections['Data'] = _data_section(self.embeddings.table, self.config.dataset.names)
+    if (self.folder/'head.safetensors').exists():
+        sections['Recipe'] = f'{_recipe_section(self.config)}\n\nAll of it is in `config.yaml`.'
+    if (self.folder/'results.csv').exists():
+        sections['Scores'] = _score_section(self.results, self.embeddings.table)
     more = '\n\n'.join(f'## {title}\n\n{text}' for title, text in sections.items())
     return embedder_card(self.embedder.card, address, license, more)
 
@@ -361,7 +362,7 @@ def cloud_hub(
     hub.check()
     return hub, '/'.join(filter(None, (name, model.name if on_drive else '')))
 
-# %% ../nbs/35_runs.ipynb #728912a3
+# %% ../nbs/35_runs.ipynb #6d54c80e
 _GIVEN = ('embedder.pt', 'results.csv', 'log.csv', 'classes.csv', 'head.safetensors', 'loss.png')
 
 def _public_config(cfg):
@@ -380,7 +381,7 @@ def push(
     **kwargs,  # of the hub, such as `private=False`
 ) -> list[Uploaded]:
     "Send the run to a hub, going on where an earlier push broke off; `HubError` says what would help"
-    _existing(self.folder, 'results.csv')
+    _existing(self.folder, 'embedder')
     if address: hub, below = hub_and_name(address, **kwargs)
     else: hub, below = cloud_hub(override(self.config, cloud_upload=True), **kwargs)
     if checkpoints: more = (*more, *(f'checkpoints/{p.name}' for p in sorted(self.folder.glob('checkpoints/*-*'))))
