@@ -338,7 +338,7 @@ def data_loaders(cfg:Config, data:TrainingData, preproc) -> DataLoaders:
         return feature_dls(data.views or data.features[train], data.features[query] if query.any() else None, bs, device, cfg.seed, cfg.dataloader.sampler)
     rows = lambda mask: data.table[mask].reset_index(drop=True)
     t = create_transform(cfg.transform.name, preproc, cfg.seed)
-    return image_dls(rows(train), data.root, preproc, valid=rows(query) if query.any() else None, bs=bs, num_workers=cfg.dataloader.num_workers,
+    return image_dls(rows(train), data.root, preproc, valid=rows(query) if query.any() else None, batch_size=bs, num_workers=cfg.dataloader.num_workers,
                      seed=cfg.seed, device=device, transform=t if t.random else None, sampler=cfg.dataloader.sampler)
 
 # %% ../nbs/36_learner.ipynb #73ebd4fa
