@@ -19,7 +19,8 @@ from tqdm import tqdm
 from .config import Config, load_config, override
 from .core import atomic_path
 from .core import default_device
-from .learner import TrainingData, TrainingError, config_backbone, load_data, prepare_data, rows_key, train
+from .callbacks import TrainingError
+from .learner import TrainingData, config_backbone, load_data, prepare_data, rows_key, train
 from .plots import plot_scores
 
 # %% ../nbs/38_comparison.ipynb #ff2f18ad
@@ -36,14 +37,14 @@ def run_key(cfg:Config, rows:str) -> str:
         for k in keys.split(): d[section].pop(k)
     return hashlib.blake2b(json.dumps([d, rows], sort_keys=True).encode(), digest_size=8).hexdigest()
 
-def run_row(cfg:Config, variant:dict, data:TrainingData, backbone) -> dict:
+def run_row(cfg:Config, variant:dict, data:TrainingData) -> dict:
     "Train once; scores over all and by domain, parameters and seconds"
     t = time.perf_counter()
-    learn = train(cfg, backbone, data, bar=None)
-    if learn.report is None: raise ValueError('nothing was held out to compare by: give the table a split, or take valid=auto')
-    trained = sum(p.numel() for p in learn.model.parameters() if p.requires_grad)
-    total = sum(p.numel() for p in learn.embedder.parameters())
-    scores = learn.report.overall[['mMP@5', 'R@1', 'mAP']].to_dict() | {f'mMP@5 {d}': v for d, v in learn.report.by_domain['mMP@5'].items()}
+    done = train(cfg, data, progress=False)
+    if done.report is None: raise ValueError('nothing was held out to compare by: give the table a split, or take valid=auto')
+    trained = sum(p.numel() for p in done.learn.model.parameters() if p.requires_grad)
+    total = sum(p.numel() for p in done.embedder.parameters())
+    scores = done.report.overall[['mMP@5', 'R@1', 'mAP']].to_dict() | {f'mMP@5 {d}': v for d, v in done.report.by_domain['mMP@5'].items()}
     return {**variant, 'seed': cfg.seed, **scores, 'trained': trained, 'parameters': total, 'seconds': round(time.perf_counter() - t, 2)}
 
 # %% ../nbs/38_comparison.ipynb #c18f664c
@@ -70,9 +71,8 @@ def answer():
             key = preparation_key(cfg), table
             if key not in made:
                 shared = override(cfg, seed=seed)
-                backbone = config_backbone(shared)
-                made = {key: (prepare_data(shared, backbone, pd.read_parquet(table), root), backbone)}
-            res = run_row(cfg, variant, *made[key])
+                made = {key: prepare_data(shared, config_backbone(shared), pd.read_parquet(table), root)}
+            res = run_row(cfg, variant, made[key])
         except Exception as e: res = f'{type(e).__name__}: {e}'
         print(json.dumps(res), file=out, flush=True)
 
@@ -135,9 +135,7 @@ def compare(
         for shared in dict.fromkeys(preparation_key(c) for _, c in runs):
             some = [(i, v, c) for i, (v, c) in enumerate(runs) if preparation_key(c) == shared]
             first = override(some[0][2], seed=cfg.seed)
-            table, root = load_data(data, first)
-            backbone = config_backbone(first)
-            prepared = prepare_data(first, backbone, table, root)
+            prepared = prepare_data(first, config_backbone(first), *load_data(first, data))
             same = rows_key(prepared.table)
             keys |= {i: run_key(c, same) for i, _, c in some}
             todo = {keys[i]: (keys[i], v, c) for i, v, c in some if keys[i] not in rows}
@@ -149,7 +147,7 @@ def compare(
                     for done in crew.rows(todo, prepared, cfg.seed): keep(*done)
                     break
                 key, v, c = todo.pop(0)
-                keep(key, run_row(c, v, prepared, backbone))
+                keep(key, run_row(c, v, prepared))
                 if w is None: w = good_workers(len(todo), rows[key]['seconds'], prepared, default_device(c.train.device))
     names = list(dict.fromkeys(k for v in variants for k in v))
     out = pd.DataFrame([rows[keys[i]] for i in range(len(runs))])

@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['load_data', 'config_backbone', 'config_embedder', 'TrainingData', 'rows_key', 'prepare_data', 'prepare',
-           'data_loaders', 'Training', 'train', 'save_run', 'train_unifex', 'zero_shot_unifex', 'quickstart']
+           'extract_unifex', 'data_loaders', 'Training', 'train', 'save_run', 'train_unifex', 'zero_shot_unifex',
+           'quickstart']
 
 # %% ../nbs/37_learner.ipynb #6b3a3a5b
 import hashlib
@@ -138,7 +139,20 @@ def _split(table, cfg):
 
 def _device(cfg): return default_device(run_device(cfg.train.device, cfg.train.gpu_ids))
 
-# %% ../nbs/37_learner.ipynb #22d8ded0
+def _extractor(cfg, backbone, root, **how):
+    "`extract_features` as `cfg` says, for any table below `root`"
+    return partial(
+        extract_features, backbone, root=root, store=cfg.train.store or None, dtype=cfg.train.store_dtype,
+        num_workers=cfg.dataloader.num_workers, device=_device(cfg), **how)
+
+def _extract_views(cfg, extract, table, backbone):
+    "The views of the training rows; None where the transform leaves nothing to chance"
+    transform = create_transform(cfg.transform.name, backbone.preproc, cfg.seed)
+    if not transform.random: return None
+    train = table[split_mask(table, 'train')].reset_index(drop=True)
+    return extract(table=train, transform=transform, views=cfg.train.views)
+
+# %% ../nbs/37_learner.ipynb #8f098e3f
 def prepare_data(
     cfg: Config,
     backbone: nn.Module,  # from `config_backbone`
@@ -147,23 +161,17 @@ def prepare_data(
 ) -> TrainingData:
     "Hold out, and run a frozen backbone over the pictures; unreadable ones are printed and left out"
     table = _split(table, cfg)
-    num_workers = cfg.dataloader.num_workers
-    extract = partial(
-        extract_features, backbone, root=root, store=cfg.train.store or None, num_workers=num_workers,
-        device=_device(cfg), dtype=cfg.train.store_dtype)
+    extract = _extractor(cfg, backbone, root)
     features = views = None
     if cfg.model.backbone.freeze and cfg.train.cache != 'no':
         features = extract(table=table)
         kept, failed = features.table, features.failed
-    else: kept, failed = _readable(table, root, num_workers)
+    else: kept, failed = _readable(table, root, cfg.dataloader.num_workers)
     _tell_failed(failed, len(table))
     kept = add_class_ids(kept)  # a class may have lost all its pictures
     if len(set(gather(rows_key(kept)))) > 1:
         raise ValueError('the processes have different pictures or splits; all machines need the same data')
-    transform = create_transform(cfg.transform.name, backbone.preproc, cfg.seed)
-    if features and transform.random:
-        train = kept[split_mask(kept, 'train')].reset_index(drop=True)
-        views = extract(table=train, transform=transform, views=cfg.train.views)
+    if features: views = _extract_views(cfg, extract, kept, backbone)
     return TrainingData(kept, Path(root), failed, backbone, features and replace(features, table=kept), views)
 
 def prepare(
@@ -175,6 +183,23 @@ def prepare(
     cfg = load_config(config, **overrides)
     table, root = load_data(cfg, data)
     return prepare_data(cfg, config_backbone(cfg), table, root)
+
+# %% ../nbs/37_learner.ipynb #f42fa8fa
+def extract_unifex(
+    config='quickstart',  # a preset's name, a YAML file, or a `Config`
+    data=None,  # see `load_data`
+    batch_size: int | None = None,  # None: 32 on a CPU, 256 elsewhere
+    rehash: bool = False,  # read all files again, whatever their time of change
+    **overrides,  # values of the configuration
+) -> tuple[FeatureSet, FeatureSet | None]:  # of all pictures; and views, where the transform leaves something to chance
+    "Compute and store the features that a training needs"
+    cfg = load_config(config, **overrides)
+    init_ranks(cfg.train.device)
+    table, root = load_data(cfg, data)
+    backbone = config_backbone(cfg)
+    extract = _extractor(cfg, backbone, root, batch_size=batch_size, rehash=rehash)
+    features = extract(table=table)
+    return features, _extract_views(cfg, extract, _split(features.table, cfg), backbone)
 
 # %% ../nbs/37_learner.ipynb #498e62f2
 def _judges(cfg, table):
@@ -196,7 +221,7 @@ def data_loaders(
     transform = create_transform(cfg.transform.name, preproc, cfg.seed)
     valid = data.table[query].reset_index(drop=True) if query.any() else None
     return image_dls(
-        data.table[train].reset_index(drop=True), data.root, preproc, valid=valid, bs=batch_size,
+        data.table[train].reset_index(drop=True), data.root, preproc, valid=valid, batch_size=batch_size,
         num_workers=cfg.dataloader.num_workers, transform=transform if transform.random else None, **how)
 
 # %% ../nbs/37_learner.ipynb #110111d7
@@ -230,7 +255,7 @@ def _metric(cfg, data, dls):
     rows = data.table[query].reset_index(drop=True)
     return RetrievalMetric(dls.valid, rows, exclusions(data.table), every=max(1, n_epochs//20))
 
-# %% ../nbs/37_learner.ipynb #1a6c1ba0
+# %% ../nbs/37_learner.ipynb #2d096c62
 def _schedule(cfg, dls, moms):
     "The rates of the training, and how many batches it has"
     s, steps = cfg.scheduler, len(dls.train)
@@ -337,7 +362,7 @@ def _optional(what):
     except Exception as e:
         warnings.warn(f'the embedder is saved, but {what} could not be made: {type(e).__name__}: {e}')
 
-# %% ../nbs/37_learner.ipynb #1d75eb11
+# %% ../nbs/37_learner.ipynb #7cadf70c
 def _save_rest(training, folder, reports):
     "Index, scores, figures and export of a run whose embedder is saved"
     data = training.data
@@ -464,7 +489,7 @@ def _score(embedder, data, cfg, folder):
     report = evaluate_held_out(vectors, data.table)
     if report is not None: save_results({f'zero-shot, {cfg.model.neck.type}, {embedder.out_dim}': report}, folder)
 
-# %% ../nbs/37_learner.ipynb #a52fb389
+# %% ../nbs/37_learner.ipynb #fa71af0f
 def _mean_of_seeds(results, trained):
     "`results` with the rows named in `trained` replaced by their mean and their largest distance from it"
     runs = results.loc[trained]

@@ -6,7 +6,7 @@
 __all__ = ['plot_retrieval', 'plot_queries', 'confusions', 'plot_confusion', 'plot_similarities', 'plot_map', 'plot_scores',
            'occlusion', 'plot_saliency', 'plot_neighbors', 'plot_losses']
 
-# %% ../nbs/24_plots.ipynb #18a12fcb
+# %% ../nbs/24_plots.ipynb #f5255c4e
 import textwrap
 
 import matplotlib.pyplot as plt
@@ -24,7 +24,7 @@ from .images import ImageError, decode_image, safe_join
 from .knn import knn
 from .tables import CLASS
 
-# %% ../nbs/24_plots.ipynb #2ff996d2
+# %% ../nbs/24_plots.ipynb #312a254d
 _BLUE, _ORANGE, _GREEN = '#0072b2', '#d55e00', '#009e73'
 _COLORS = [_BLUE, _ORANGE, _GREEN, '#cc79a7', '#e69f00', '#56b4e9', '0.2', '#8c510a']
 _MARKERS = 'os^vDPX*'
@@ -43,7 +43,7 @@ def _finish(ax, xlabel='', ylabel='', title=''):
     ax.tick_params(labelsize=7)
     ax.spines[['top', 'right']].set_visible(False)
 
-# %% ../nbs/24_plots.ipynb #24d200d0
+# %% ../nbs/24_plots.ipynb #7982db23
 _FRAMES = {
     'hit': dict(edgecolor=_BLUE, linewidth=3, linestyle='-'),
     'miss': dict(edgecolor=_ORANGE, linewidth=1.6, linestyle=(0, (3, 2))),
@@ -72,7 +72,7 @@ def _tile(ax, picture, text, kind='plain', root=None):
     ax.add_patch(Rectangle((0, 0), 1, 1, fill=False, zorder=2, clip_on=False, **_FRAMES[kind]))
     ax.text(.5, -.07, _SIGNS[kind] + text, ha='center', va='top', fontsize=6.5, linespacing=1.15, parse_math=False)
 
-# %% ../nbs/24_plots.ipynb #429ff4b7
+# %% ../nbs/24_plots.ipynb #877d9cce
 def _short(text, n=14):
     text = str(text)
     return text if len(text) <= n else text[:n - 1] + '\u2026'
@@ -88,10 +88,10 @@ def _tile_rows(Q, k, size):
     for ax, title in zip(axs[0], ['query', '', *range(1, k + 1)]): ax.set_title(title, fontsize=7.5, pad=2)
     return fig, axs
 
-# %% ../nbs/24_plots.ipynb #5240464e
+# %% ../nbs/24_plots.ipynb #7a30e6e7
 def _label(row, n=16): return '' if pd.isna(row.get('label')) else _short(row.label, n)
 
-def _letters(size): return round(17*size)  # of the small font, below a picture of so many inches
+def _letters(size): return round(16*size)  # of the small font, below a picture of so many inches
 
 def _kind(query, found):
     "'hit' or 'miss', or 'plain' where a label is not known"
@@ -111,7 +111,7 @@ def _grid(query, index, neighbors, root, scores, size):
             _tile(ax, x.image, f'{_label(x, n)}\n{value:.2f}{domain}', _kind(q, x), root)
     return fig
 
-# %% ../nbs/24_plots.ipynb #ef7e8e22
+# %% ../nbs/24_plots.ipynb #107cfa11
 def plot_retrieval(
     query: Embeddings,  # a few rows; each becomes a row of the figure
     index: Embeddings,  # searched
@@ -127,7 +127,7 @@ def plot_retrieval(
     scores = 1 - distances if metric == 'cosine' else distances
     return _grid(query.table, index.table, ids, root, scores, size)
 
-# %% ../nbs/24_plots.ipynb #85ec8b4f
+# %% ../nbs/24_plots.ipynb #56e36ed7
 def _ordered_rows(report, worst):
     "Row numbers of the queries that have a score, one a class, the worst or the best first"
     df = report.per_query.reset_index(drop=True)
@@ -154,7 +154,7 @@ def plot_queries(
     scores = 1 - distances if report.settings['metric'] == 'cosine' else distances
     return _grid(query.table.iloc[rows], index.table, report.neighbors[rows], root, scores, size)
 
-# %% ../nbs/24_plots.ipynb #13f8ef49
+# %% ../nbs/24_plots.ipynb #51363502
 def confusions(
     report: Report,  # what `evaluate` found
     index: pd.DataFrame,  # the index's table
@@ -170,7 +170,7 @@ def confusions(
     pairs = pairs.rename('queries').reset_index()
     return pairs.assign(share=pairs.queries/pairs.groupby('from').queries.transform('sum'))
 
-# %% ../nbs/24_plots.ipynb #6e0b4814
+# %% ../nbs/24_plots.ipynb #5f9a8318
 def _plot_pairs(df, n):
     "Bars of the most confused pairs of classes"
     wrong = df[df['from'] != df['for']][:n][::-1]
@@ -201,7 +201,7 @@ def _plot_matrix(df, by, n):
     fig.colorbar(im, ax=ax).ax.tick_params(labelsize=7)
     return fig
 
-# %% ../nbs/24_plots.ipynb #7ffeac2b
+# %% ../nbs/24_plots.ipynb #4041a89e
 def plot_confusion(
     report: Report,  # what `evaluate` found
     index: pd.DataFrame,  # the index's table
@@ -212,7 +212,7 @@ def plot_confusion(
     df = confusions(report, index, by)
     return _plot_pairs(df, n) if by == 'class' else _plot_matrix(df, by, n)
 
-# %% ../nbs/24_plots.ipynb #f896d92e
+# %% ../nbs/24_plots.ipynb #41b29655
 def _matching_pairs(a, b, n, rng):
     "Rows (M,), (M,) of equal classes, some of them more than once; about 4 `n` at most, the same number for each of `a`"
     order = np.argsort(b, kind='stable')
@@ -244,7 +244,7 @@ def _pair_cosines(query, index, exclude=('id',), n=20_000, seed=42):
         cosines.append((q[i]*x[j]).sum(1))
     return cosines
 
-# %% ../nbs/24_plots.ipynb #9cf5db25
+# %% ../nbs/24_plots.ipynb #5ecf5e2f
 def plot_similarities(
     query: Embeddings,  # one side
     index: Embeddings | None = None,  # the other; None: the queries
@@ -267,7 +267,7 @@ def plot_similarities(
     _finish(ax, 'cosine', 'density', f'a match is nearer than a non-match: {auc:.3f}')
     return fig
 
-# %% ../nbs/24_plots.ipynb #8fc8d616
+# %% ../nbs/24_plots.ipynb #4915c0d5
 def _map_points(emb, method, seed):
     "Places (N, 2) of the vectors, brought to length one, on a plane"
     x = _unit(emb.vectors)
@@ -294,7 +294,7 @@ def _lay_picture(ax, xy, pixels, width, color):
     im = OffsetImage(pixels, zoom=width/max(pixels.shape[:2]))
     ax.add_artist(AnnotationBbox(im, xy, pad=.1, bboxprops=dict(edgecolor=color, linewidth=1.2)))
 
-# %% ../nbs/24_plots.ipynb #0d3c5ee6
+# %% ../nbs/24_plots.ipynb #6933c293
 def plot_map(
     emb: Embeddings,  # the pictures to lay out
     root=None,  # folder the pictures are relative to, for thumbnails; None: points only
@@ -323,7 +323,7 @@ def plot_map(
     ax.legend(fontsize=7, loc='upper center', bbox_to_anchor=(.5, -.12), ncols=4, frameon=False, markerscale=2)
     return fig
 
-# %% ../nbs/24_plots.ipynb #c17a8ca3
+# %% ../nbs/24_plots.ipynb #117f7af6
 def _keep_inside(fig, ax, labels):
     "Move labels that would cross the left axis to the other side of their bubbles"
     left = ax.get_xlim()[0]
@@ -359,7 +359,7 @@ def plot_scores(
     _keep_inside(fig, ax, labels)
     return fig
 
-# %% ../nbs/24_plots.ipynb #95dce0c2
+# %% ../nbs/24_plots.ipynb #13d39a28
 def _unit_vectors(embed, x):
     "Unit vectors (B, D), on the CPU, of pictures (B, 3, H, W) uint8; `embed` is a function or has `embed_batch`"
     return F.normalize(getattr(embed, 'embed_batch', embed)(x).float().cpu(), dim=1)
@@ -390,7 +390,7 @@ def occlusion(
         cosines.append(_unit_vectors(embed, covered) @ vector)
     return (whole - torch.cat(cosines)).reshape(grid, grid).numpy()
 
-# %% ../nbs/24_plots.ipynb #483b58e0
+# %% ../nbs/24_plots.ipynb #796b6d13
 def plot_saliency(
     embed,  # an `Embedder`, or a function: uint8 (B, 3, H, W) -> (B, D)
     a,  # path or bytes of one picture
@@ -416,7 +416,7 @@ def plot_saliency(
     fig.suptitle(f'cosine {va @ vb:.2f}', fontsize=9)
     return fig
 
-# %% ../nbs/24_plots.ipynb #e41606c2
+# %% ../nbs/24_plots.ipynb #5c347dbe
 def plot_neighbors(
     picture,  # path or bytes of the picture searched with
     found: pd.DataFrame,  # what a search of one picture returned
@@ -432,7 +432,7 @@ def plot_neighbors(
         _tile(ax, x.image, f'{_label(x, n)}\n{x[measure]:.2f} {_short(x.domain, n - 2)}', root=root)
     return fig
 
-# %% ../nbs/24_plots.ipynb #188e7fa9
+# %% ../nbs/24_plots.ipynb #f95f2ffd
 def _table_curves(df):
     "name -> (x, y) of the columns that hold numbers, and the name of the x axis"
     steps = [c for c in ('step', 'epoch') if c in df]
@@ -459,7 +459,7 @@ def _panels(curves):
     panels = {'loss': losses, 'learning rate': rates, 'metrics': metrics}
     return {title: names for title, names in panels.items() if names}
 
-# %% ../nbs/24_plots.ipynb #d20a0b7c
+# %% ../nbs/24_plots.ipynb #41123ff0
 def plot_losses(
     log,  # a Learner that was fitted, its recorder, or a DataFrame: a row a step or epoch, columns such as step, train_loss, valid_loss, lr
 ) -> Figure:
