@@ -60,9 +60,7 @@ class AdaCos(AdaptiveHead):
     "No margin; the scale starts at sqrt(2) ln(C - 1) and follows the batches, between 0.5 and 128 (arXiv 1905.00292)"
     def __init__(
         self,
-        in_dim: int,
-        n_classes: int,
-        class_counts=None,
+        in_dim: int, n_classes: int, class_counts=None,  # as in `CosineHead`
         k: int = 1,  # sub-centers a class
         s: float | None = None,  # first scale; None: sqrt(2) ln(C - 1)
         dynamic_s: bool = True,  # follow the batches; otherwise the scale stays the first one
@@ -85,9 +83,7 @@ class CurricularFace(AdaptiveHead, ArcFace):
     "ArcFace whose hard other classes, c_j > cos(theta_y + m), get s c_j (t + c_j); `t` follows c_y (arXiv 2004.00288)"
     def __init__(
         self,
-        in_dim: int,
-        n_classes: int,
-        class_counts=None,
+        in_dim: int, n_classes: int, class_counts=None,  # as in `CosineHead`
         k: int = 1,  # sub-centers a class
         s: float = 30.0,  # scale
         m: float = 0.5,  # margin in radians, 0..pi
@@ -106,9 +102,7 @@ class AdaFace(AdaptiveHead, ArcFace):
 
     def __init__(
         self,
-        in_dim: int,
-        n_classes: int,
-        class_counts=None,
+        in_dim: int, n_classes: int, class_counts=None,  # as in `CosineHead`
         k: int = 1,  # sub-centers a class
         s: float = 30.0,  # scale
         m: float = 0.5,  # margin

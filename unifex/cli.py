@@ -287,7 +287,7 @@ def unifex_zero_shot(
       unifex_zero_shot quickstart ~/pictures --model__neck__type pca --model__name pca"""
     import pandas as pd
     from unifex.learner import zero_shot_unifex
-    folder = zero_shot_unifex(config, data, output_dir, overwrite, **overrides)
+    folder = zero_shot_unifex(config, data, output_dir, overwrite, **overrides).folder
     scored = folder/'results.csv'
     results = pd.read_csv(scored, index_col=0) if scored.exists() else pd.DataFrame()
     if len(results): _print_table(results)

@@ -105,8 +105,10 @@ def head_params(
     head: str | type,  # a name in `HEADS`, an import path, or a class
 ) -> dict:  # parameter -> default
     "Parameters of a head beyond its sizes, with their defaults"
-    cls = _head_class(head) if isinstance(head, str) else head
-    return {name: v for name, v in _init_params(cls).items() if name not in ('in_dim', 'n_classes', 'class_counts')}
+    params = _init_params(_head_class(head) if isinstance(head, str) else head)
+    required = [name for name, default in params.items() if default is inspect.Parameter.empty]
+    sizes = {'in_dim', 'n_classes', 'class_counts', *required[:2]}  # whatever a class of one's own calls the first two
+    return {name: default for name, default in params.items() if name not in sizes}
 
 # %% ../nbs/12_heads.ipynb #3b53d48e
 @patch
@@ -119,8 +121,9 @@ def set_params(
     for name, value in values.items():
         if name not in known:
             raise ValueError(f'{type(self).__name__} has no parameter {name!r} to set{nearest(name, known)}')
-        low, high, what = self.limits.get(name, (-math.inf, math.inf, ''))
-        if not low <= value <= high: raise ValueError(f'{name} is {what}, got {value}')
+        if name in self.limits:
+            low, high, what = self.limits[name]
+            if not low <= value <= high: raise ValueError(f'{name} is {what}, got {value}')
         old = getattr(self, name, None)
         if isinstance(old, Tensor): old.data.fill_(value)  # a buffer, such as the scale of AdaCos
         else: setattr(self, name, value)
@@ -128,6 +131,7 @@ def set_params(
 
 @patch
 def extra_repr(self: CosineHead) -> str:
+    "Sizes and parameters, for `repr`"
     names = ['in_dim', 'n_classes', *head_params(type(self))]
     values = {name: getattr(self, name) for name in names if hasattr(self, name)}
     return ', '.join(f'{n}={v:.4g}' if isinstance(v, (float, Tensor)) else f'{n}={v}' for n, v in values.items())
@@ -207,9 +211,7 @@ class CosFace(CosineHead):
 
     def __init__(
         self,
-        in_dim: int,
-        n_classes: int,
-        class_counts=None,
+        in_dim: int, n_classes: int, class_counts=None,  # as in `CosineHead`
         k: int = 1,  # sub-centers a class
         s: float = 30.0,  # scale
         m: float = 0.35,  # margin, taken off the target's cosine
@@ -239,9 +241,7 @@ class ArcFace(CosineHead):
 
     def __init__(
         self,
-        in_dim: int,
-        n_classes: int,
-        class_counts=None,
+        in_dim: int, n_classes: int, class_counts=None,  # as in `CosineHead`
         k: int = 1,  # sub-centers a class
         s: float = 30.0,  # scale
         m: float = 0.5,  # margin in radians, 0..pi
@@ -273,9 +273,7 @@ class DynMArcFace(ArcFace):
 
     def __init__(
         self,
-        in_dim: int,
-        n_classes: int,
-        class_counts=None,  # training pictures of each class: (C,) in the order of the labels, or {label: count}
+        in_dim: int, n_classes: int, class_counts=None,  # as in `CosineHead`; the counts must be given
         k: int = 1,  # sub-centers a class
         s: float = 30.0,  # scale
         m_max: float = 0.5,  # margin of the rarest class, radians
