@@ -143,7 +143,7 @@ def _print_folder(folder: Path, hint: str):
     print(f'\n{folder}: {", ".join(names)}\nTry: {hint}')
 
 def _print_run(run):
-    _print_table(run.results) if len(run.results) else None
+    if len(run.results): _print_table(run.results)
     _print_folder(run.folder, f'unifex_search {shlex.quote(str(run.folder))} PICTURE')
 
 # %% ../nbs/41_cli.ipynb #60232857
@@ -285,24 +285,14 @@ def unifex_zero_shot(
     examples:
       unifex_zero_shot zs_siglip-sovit400m_pooling
       unifex_zero_shot quickstart ~/pictures --model__neck__type pca --model__name pca"""
-    import pandas as pd
     from unifex.learner import zero_shot_unifex
-    folder = zero_shot_unifex(config, data, output_dir, overwrite, **overrides).folder
-    scored = folder/'results.csv'
-    results = pd.read_csv(scored, index_col=0) if scored.exists() else pd.DataFrame()
-    if len(results): _print_table(results)
-    _print_folder(folder, f'unifex_export {shlex.quote(str(folder))}')
-    return {'folder': folder, 'results': results.rename_axis('embedding').reset_index()}
+    run = zero_shot_unifex(config, data, output_dir, overwrite, **overrides)
+    results = run.results if (run.folder/'results.csv').exists() else None
+    if results is not None: _print_table(results)
+    _print_folder(run.folder, f'unifex_export {shlex.quote(str(run.folder))}')
+    return {'folder': run.folder, 'results': results if results is None else results.rename_axis('embedding').reset_index()}
 
 # %% ../nbs/41_cli.ipynb #b6cdd6da
-def _new_pictures(index, pictures, root):
-    "Those of `pictures` that are not in the index, with their root"
-    from unifex.datasets import load_pictures
-    table, root = load_pictures(pictures, root)
-    here = {(root/p).absolute() for p in table.image}
-    known = {(index.root/p).absolute() for p in index.table.image} if index.root else set()
-    return table[[(root/p).absolute() not in known for p in table.image]].reset_index(drop=True), root, len(here)
-
 @command
 def unifex_index(
     embedder: str,  # a run, the folder of an embedder, or an address such as hf:owner/name
@@ -321,15 +311,13 @@ def unifex_index(
     from unifex.core import default_device
     from unifex.embedder import load_embedder
     from unifex.index import load_index
-    made = load_embedder(embedder).to(default_device(device))
-    how = dict(batch_size=batch_size or None)
+    model = load_embedder(embedder).to(default_device(device))
+    how = dict(root=root or None, batch_size=batch_size or None)
     if (Path(index)/'index.json').exists():
-        found = load_index(index, made)
-        table, folder, _ = _new_pictures(found, pictures, root or None)
-        if len(table): found.add(table, root=folder, **how)
-        n = len(table)
+        found = load_index(index, model)
+        n = len(found.add(pictures, new_only=True, **how))
     else:
-        found = made.index(pictures, root or None, **how)
+        found = model.index(pictures, **how)
         n = len(found)
     found.save(index)
     print(f'{n:,} pictures added; {found!r}\nTry: unifex_search {shlex.quote(index)} PICTURE')
@@ -385,6 +373,13 @@ def _read_or_embed(path: str, table: str, embedder, root: str):
     if embedder is not None: return embedder.embeddings(path, root or None)
     return open_embeddings(path, table or None)
 
+def _print_difference(report, other, protocol: str, settings: dict):
+    "A row a measure: this model, the other, the difference and its interval"
+    from unifex.evaluation import evaluate
+    difference = report.compare(evaluate(*other.query_index(), protocol, **settings))
+    print(f'\n{difference.round(3).to_string()}')
+    return difference.rename_axis('measure').reset_index()
+
 def _print_report(report, by: str):
     print(f'{report.to_frame(True).round(3).to_string()}\n{report.caption()}')
     if by: print(f'\n{report.by(by)[:10].round(3).to_string()}')
@@ -428,11 +423,7 @@ def unifex_evaluate(
     found = {'protocol': protocol, 'overall': report.overall, 'by_domain': report.by_domain.reset_index(),
              'skipped': report.skipped, 'settings': report.settings}
     if by: found['by'] = report.by(by).rename_axis(by).reset_index()
-    if compare:
-        other = _read_or_embed(compare, table, None, root)
-        difference = report.compare(evaluate(*other.query_index(), protocol, **settings))
-        print(f'\n{difference.round(3).to_string()}')
-        found['compare'] = difference.rename_axis('measure').reset_index()
+    if compare: found['compare'] = _print_difference(report, _read_or_embed(compare, table, None, root), protocol, settings)
     if save: print(f'\n{report.save(save)}')
     return found
 
