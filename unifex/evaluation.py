@@ -20,7 +20,7 @@ from fastcore.basics import patch
 from .core import atomic_path, nearest, nearest_path, write_text
 from .knn import iter_knn, knn
 from .metrics import average_precision, bootstrap_mean, mean_by, mmp_at_k, recall_at_k
-from .splits import exclusions, query_index
+from .splits import exclusions, query_index, split_mask
 from .tables import CLASS, check_table, make_table, read_columns, read_table, require_labels, write_table
 
 # %% ../nbs/22_evaluation.ipynb #aadbaac5
@@ -136,6 +136,17 @@ def read_embeddings(
     if table is None: raise ValueError(f'{path} has no labels; give its table, with a row for each vector and a column label')
     if not isinstance(table, pd.DataFrame): table = read_columns(table)
     return Embeddings(_load_npy(path), _complete(table))
+
+# %% ../nbs/22_evaluation.ipynb #79de73d9
+@patch
+def query_index(self: Embeddings) -> tuple[Embeddings, Embeddings | None]:
+    "What is searched for and what is searched; all and None, the rows among themselves, where the table does not say"
+    table = self.table
+    if 'split' not in table: return self, None
+    if 'class_id' in table: query, index = query_index(table)
+    else: query, index = split_mask(table, 'query'), split_mask(table, 'index')
+    if not query.any() or index is not None and not index.any(): return self, None
+    return self[query], None if index is None else self[index]
 
 # %% ../nbs/22_evaluation.ipynb #3915a3a2
 def join_embeddings(
