@@ -18,7 +18,7 @@ from .core import atomic_path, nearest, require_packages
 from .embedder import Embedder, load_embedder
 from .transforms import EvalTransform, Preproc
 
-# %% ../nbs/17_exports.ipynb #58fd4ab5
+# %% ../nbs/17_exports.ipynb #f963c353
 _SHAPES = (1., 1.), (.5, 1.7), (2.3, .6), (1.31, 1.13), (.21, .3)  # height and width in units of the embedder's size
 _EXTREMES = (1, 1), (2, 900), (700, 3)  # in pixels
 
@@ -36,7 +36,7 @@ def test_pictures(
         out.append((x.clamp(0, 1) * 255).to(torch.uint8))
     return out
 
-# %% ../nbs/17_exports.ipynb #7f9f01a2
+# %% ../nbs/17_exports.ipynb #8cff333b
 class ExportError(RuntimeError):
     "A file that could not be made or verified, or that differs from its embedder"
 
@@ -88,7 +88,7 @@ def load_export(
         with torch.jit.optimized_execution(False): return model(x)  # no time spent on optimizing for each size
     return run
 
-# %% ../nbs/17_exports.ipynb #9e323a45
+# %% ../nbs/17_exports.ipynb #65207f06
 def check_export(
     model: str | Path | Callable,  # a file that `export` wrote, or a function such as `load_export` gives
     embedder: Embedder,  # what it was made from
@@ -103,7 +103,7 @@ def check_export(
         cosines += _cosines(model(x), embedder.embed_batch(x), x, tol)
     return cosines
 
-# %% ../nbs/17_exports.ipynb #7fbf91dc
+# %% ../nbs/17_exports.ipynb #b27de5d2
 FORMATS = {  # name -> how its files end
     'safetensors': '',
     'torchscript': '.pt',
@@ -127,7 +127,7 @@ def _move_data(tmp: Path, path: Path) -> None:
     if data.is_file(): os.replace(data, path.with_name(data.name))
     elif tmp.suffix == '.onnx': path.with_name(data.name).unlink(missing_ok=True)
 
-# %% ../nbs/17_exports.ipynb #2b6195c2
+# %% ../nbs/17_exports.ipynb #93b41d43
 def export(
     embedder: Embedder,  # in any mode and precision, on any device; it stays as it is
     path: str | Path,  # final name of the file; of the folder for 'safetensors'
@@ -144,7 +144,7 @@ def export(
     known = list(inspect.signature(write).parameters)[2:]
     wrong = [o for o in options if o not in known]
     if wrong: raise TypeError(f'the format {format} has no option {wrong[0]!r}{nearest(wrong[0], known)}')
-    if format == 'safetensors': return write(embedder, path)
+    if format == 'safetensors': return write(embedder, path, **options)
     with atomic_path(path) as tmp:
         write(embedder, tmp, **options)
         _move_data(tmp, path)
@@ -207,7 +207,7 @@ def _plain_rms_norm(x, normalized_shape, weight=None, eps=None):
 
 _PLAIN = dict(scaled_dot_product_attention=_plain_attention, pad=_plain_pad, gelu=_plain_gelu, rms_norm=_plain_rms_norm)
 
-# %% ../nbs/17_exports.ipynb #f42e5ddd
+# %% ../nbs/17_exports.ipynb #83961b82
 # operators of torch 2.14 that 1.11 has not, as far as dense pictures may meet them
 _LACKING = '''
 _fused_rms_norm _native_multi_head_attention _safe_softmax _scaled_dot_product_attention_math
@@ -235,7 +235,7 @@ def _refuse_lacking(traced: torch.jit.ScriptModule) -> None:
     bad = [f'aten::{o}' for o in _LACKING if traced.inlined_graph.findAllNodes(f'aten::{o}')]
     if bad: raise ExportError(f"torch 1.11 lacks {', '.join(bad)}, which this model uses: export it for newer versions")
 
-# %% ../nbs/17_exports.ipynb #9dfaed17
+# %% ../nbs/17_exports.ipynb #1d51b6a9
 def _as_version_9(src: Path, dst: Path) -> None:
     "Copy a TorchScript archive with its version record set to 9, without debug records"
     with zipfile.ZipFile(src) as a, zipfile.ZipFile(dst, 'w', zipfile.ZIP_STORED) as b:
@@ -277,7 +277,7 @@ def _window(h: Tensor, w: Tensor, p: Preproc) -> tuple[Tensor, Tensor]:
     side = (short - (short - kept) * is_other).clamp_min(1)
     return side, side
 
-# %% ../nbs/17_exports.ipynb #464a3d5c
+# %% ../nbs/17_exports.ipynb #8fc12e26
 class _Squares(nn.Module):
     "uint8 (B, 3, H, W) -> normalized float (B, 3, size, size), as `EvalTransform`, in products and sums alone"
     def __init__(self, p: Preproc):
@@ -372,7 +372,7 @@ def _quantize(src: Path, dst: Path, ops: tuple) -> None:
                          weight_type=QuantType.QInt8, use_external_data_format=has_data)
     finally: root.setLevel(level)
 
-# %% ../nbs/17_exports.ipynb #bf9e2925
+# %% ../nbs/17_exports.ipynb #fbcb37b9
 def _write_int8(
     embedder: Embedder,
     path: Path,
@@ -414,7 +414,7 @@ def _measure(path: Path, embedder: Embedder, pictures: list[Tensor] | None, tol:
     except RuntimeError: pass
     return row
 
-# %% ../nbs/17_exports.ipynb #9c89e42b
+# %% ../nbs/17_exports.ipynb #0a27aadf
 def export_table(
     embedder: Embedder,
     folder: str | Path,  # where the files are written
