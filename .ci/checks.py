@@ -257,7 +257,7 @@ assert not heavy, 'unifex.{0} imports ' + heavy[0]
 COMMANDS = """
 import sys
 from importlib.metadata import distribution
-found = {e.name: e for e in distribution('unifex').entry_points if e.group == 'console_scripts'}
+found = {e.name: e for e in distribution('unifex-embeddings').entry_points if e.group == 'console_scripts'}
 for e in found.values(): assert callable(e.load()), e
 missing = set(sys.argv[1:]) - set(found)
 assert not missing, f'README.md names commands that are not installed: {sorted(missing)}'

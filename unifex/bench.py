@@ -375,7 +375,7 @@ def _our_training(backbone, table, root, folder, epochs, bs=128):
     fs = extract_features(backbone, table, root, folder, device='cpu', progress=False)
     for h in hooks: h.remove()
     extracted = time.perf_counter() - t
-    learn = unifex_learner(feature_dls(fs, bs=bs, device='cpu'), Embedder(backbone, create_neck('proj_layer', backbone.out_dim)), create_head('ArcFace', 64, fs.table.class_id.max() + 1, k=3))
+    learn = unifex_learner(feature_dls(fs, batch_size=bs, device='cpu'), Embedder(backbone, create_neck('proj_layer', backbone.out_dim)), create_head('ArcFace', 64, fs.table.class_id.max() + 1, k=3))
     with learn.no_bar(), learn.no_logging(): learn.fit(epochs)
     return dict(decode=extracted - sum(forward), forward=sum(forward), head=time.perf_counter() - t - extracted)
 

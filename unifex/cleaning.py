@@ -51,14 +51,14 @@ def _find_copies(table, keys):
 
 # %% ../nbs/25_cleaning.ipynb #e62882e4
 def check_pictures(
-    table: pd.DataFrame,  # rows with `image`; `split`, `dataset`, `label` tell leaks and conflicts from plain copies
+    table: pd.DataFrame,  # `image`, and what tells leaks and conflicts: `split`, `dataset`, `label`
     root=None,  # folder the paths are relative to
     num_workers: int = 4,  # threads
     max_pixels: int = MAX_PIXELS,  # larger pictures count as unreadable
     min_side: int = 32,  # pictures with a shorter side, in pixels, are tiny
     progress: bool = True,  # show a progress bar
 ) -> pd.DataFrame:  # columns `image`, `problem`, `error`; row labels of `table`
-    "The pictures that are missing, unreadable, tiny, a duplicate, a leak (into another split) or a conflict (of classes)"
+    "Pictures that are missing, unreadable, tiny, or a copy: duplicate, leak (other split), conflict (other class)"
     rows = table.reset_index(drop=True)
     def look(image): return _look(safe_join(root, image), max_pixels, min_side)
     seen = map_threads(look, rows.image, num_workers, 'checking', progress)

@@ -345,7 +345,7 @@ def unifex_search(
     if serve:
         from unifex.index import Index
         from unifex.serve import serve as serve_page
-        return serve_page(Index(opened.index, embed=opened.embedder), opened.root, host, port, k=max(k, 12), max_mb=upload_mb)
+        return serve_page(Index(opened.index, opened.embedder, opened.root), opened.root, host, port, k=max(k, 12), max_mb=upload_mb)
     found = opened.search(picture, k)
     print(found.drop(columns=['class_id', 'row'], errors='ignore').round(3).to_string(index=False))
     print(f'\nPaths are relative to {opened.root}')

@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from .core import nearest, nearest_path, write_text
 
-# %% ../nbs/30_config.ipynb #18671f24
+# %% ../nbs/30_config.ipynb #674cc142
 def _plain(value):
     "NumPy's numbers and paths as what YAML knows"
     if isinstance(value, Path): return str(value)
@@ -45,7 +45,7 @@ def _from_text(
     if get_origin(kind) is Literal and isinstance(value, bool): return 'yes' if value else 'no'
     return value
 
-# %% ../nbs/30_config.ipynb #560da76b
+# %% ../nbs/30_config.ipynb #3c585a74
 class _Section(BaseModel):
     "A part of the configuration"
     model_config = ConfigDict(extra='forbid', frozen=True, coerce_numbers_to_str=True, protected_namespaces=())
@@ -77,7 +77,7 @@ class _Neck(_Section):
     dropout: float = Field(0.2, ge=0, lt=1)  # of the features, before the projection
     power: float | None = Field(None, gt=0, le=1)  # signed power of the features; 0.5 suits non-negative ones
 
-# %% ../nbs/30_config.ipynb #bf138590
+# %% ../nbs/30_config.ipynb #327a8ed6
 _HEAD_PARAMS = {
     'k': 'sub-centers a class',
     's': 'scale of the cosines',
@@ -99,7 +99,7 @@ def _number(value):
     words = {'': None, 'none': None, 'null': None, 'true': True, 'yes': True, 'false': False, 'no': False}
     return words.get(value.lower(), value)
 
-# %% ../nbs/30_config.ipynb #7196d4a5
+# %% ../nbs/30_config.ipynb #d60eb93e
 class _Head(_Section):
     "The margin head over the training classes: arguments of `create_head`"
     name: str = 'ArcFace'  # see `unifex.heads`; one of your own: 'package.module:Class'
@@ -124,7 +124,7 @@ class _Model(_Section):
     name: str = 'unifex'  # the run's name: its folder below `output_dir`
     cloud_upload: bool = False  # send checkpoints while training, and the run at its end, to a hub
     hub: str = ''  # which: 'hf:owner/name' or 'gdrive:FOLDER_ID'; empty: google_drive.folder_id
-    embedding_dim: int = Field(64, ge=0)  # numbers in an embedding
+    embedding_dim: int = Field(64, ge=1)  # numbers in an embedding
     backbone: _Backbone = _Backbone()
     neck: _Neck = _Neck()
     head: _Head = _Head()
@@ -187,7 +187,7 @@ class _Train(_Section):
         if getattr(self, unit): return self
         raise ValueError(f'{unit} must be 1 or more where epoch_based is {self.epoch_based}')
 
-# %% ../nbs/30_config.ipynb #5d565bc8
+# %% ../nbs/30_config.ipynb #a7b4fb8c
 class _Optimizer(_Section):
     "The optimizer"
     name: Literal['Adam', 'AdamW', 'SGD', 'SAM_Adam', 'SAM_AdamW'] = 'AdamW'  # Adam: decay in the gradient
@@ -249,7 +249,7 @@ def config_keys(section: type = Config, prefix: str = '') -> list[str]:
         keys += config_keys(type(part), f'{prefix}{name}__') if isinstance(part, _Section) else [prefix + name]
     return keys + [prefix + k for k in _HEAD_PARAMS] if section is _Head else keys
 
-# %% ../nbs/30_config.ipynb #7a3b4ee8
+# %% ../nbs/30_config.ipynb #2b310878
 def config_docs() -> dict[str, tuple[Any, str]]:  # key -> (default, what it is)
     "All values of the configuration as a table of reference: the help of the commands prints it"
     source = inspect.getsource(sys.modules[Config.__module__])
@@ -324,7 +324,7 @@ def _put(nested: dict, key: str, value, separator: str = '.'):
         nested = nested[name]
     nested[last] = value
 
-# %% ../nbs/30_config.ipynb #1e5178c5
+# %% ../nbs/30_config.ipynb #4a955265
 def _modern_keys(
     values: dict,  # nested, as read from YAML; keys in upper or lower case
 ) -> dict:  # the same in today's keys

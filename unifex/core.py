@@ -135,7 +135,8 @@ def default_device(
         raise ValueError(f"no device is called {device!r}; write 'cpu', 'cuda', 'cuda:1' or 'mps'") from None
     n = counts.get(device.type, 0)
     if (device.index or 0) < n: return device
-    raise ValueError(f"device '{device}' is not on this machine, which has {n} of that kind; leave it empty or take cpu")
+    raise ValueError(f"device '{device}' is not on this machine, which has {n} of that kind; "
+                     'leave it empty or take cpu')
 
 # %% ../nbs/00_core.ipynb #4e6054fd
 def cache_dir() -> Path:

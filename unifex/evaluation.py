@@ -6,7 +6,7 @@
 __all__ = ['PROTOCOLS', 'Embeddings', 'read_embeddings', 'join_embeddings', 'distractors', 'exclusion_keys', 'Report', 'evaluate',
            'evaluate_held_out', 'compare_reports']
 
-# %% ../nbs/22_evaluation.ipynb #de75e8e2
+# %% ../nbs/22_evaluation.ipynb #d693cae5
 import json
 from dataclasses import dataclass
 from html import escape
@@ -21,9 +21,9 @@ from .core import atomic_path, nearest, nearest_path, write_text
 from .knn import iter_knn, knn
 from .metrics import average_precision, bootstrap_mean, mean_by, mmp_at_k, recall_at_k
 from .splits import exclusions, query_index
-from .tables import CLASS, check_table, make_table, read_columns, read_table, write_table
+from .tables import CLASS, check_table, make_table, read_columns, read_table, require_labels, write_table
 
-# %% ../nbs/22_evaluation.ipynb #49a0abd4
+# %% ../nbs/22_evaluation.ipynb #aadbaac5
 def _as_float32(x):
     "An array, or a tensor on any device, as float32 numpy"
     if hasattr(x, 'detach'): x = x.detach().float().cpu()
@@ -60,7 +60,7 @@ class Embeddings:
         n_classes = len(self.table[CLASS].dropna().drop_duplicates())
         return f'{text}, {n_classes:,} classes'
 
-# %% ../nbs/22_evaluation.ipynb #b1059e91
+# %% ../nbs/22_evaluation.ipynb #277ab1cb
 _FILES = 'vectors.npy', 'table.csv'
 
 def _refuse_others(path):
@@ -88,7 +88,7 @@ def save(
         write_table(self.table, tmp/'table.csv')
     return path
 
-# %% ../nbs/22_evaluation.ipynb #a8d85d9d
+# %% ../nbs/22_evaluation.ipynb #8ad68ea1
 def _load_npy(path):
     try: return np.load(path, allow_pickle=False)
     except (ValueError, EOFError) as e: raise ValueError(f'{path} cannot be read: {e}') from None
@@ -112,15 +112,13 @@ def load(
         raise FileNotFoundError(f'{path} holds no {" and no ".join(missing)}; give what Embeddings.save wrote')
     return cls(_load_npy(path/'vectors.npy'), read_table(path/'table.csv'))
 
-# %% ../nbs/22_evaluation.ipynb #a3355421
+# %% ../nbs/22_evaluation.ipynb #db5e0891
 def _complete(table):
-    "A table of anybody's with the names that an annotation table needs"
-    table = table.copy()
-    if 'image' not in table: table['image'] = np.arange(len(table)).astype(str)
-    if 'dataset' not in table: table['dataset'] = table.get('domain', 'pictures')
-    if 'domain' not in table: table['domain'] = table['dataset']
-    if 'label' in table: table['label'] = table['label'].astype(str).where(table['label'].notna(), None)
-    return table
+    "A table of anybody's with names for the pictures, and a data set for each domain"
+    n = pd.Series(np.arange(len(table)).astype(str), index=table.index)
+    table = table.assign(image=table.get('image', n))
+    if 'dataset' in table or 'domain' not in table: return table
+    return table.assign(dataset=table.domain)
 
 def read_embeddings(
     path: str | Path,  # a folder or file of `Embeddings.save`, a .parquet with a column of vectors, or an .npy (N, D)
@@ -139,7 +137,7 @@ def read_embeddings(
     if not isinstance(table, pd.DataFrame): table = read_columns(table)
     return Embeddings(_load_npy(path), _complete(table))
 
-# %% ../nbs/22_evaluation.ipynb #c9096810
+# %% ../nbs/22_evaluation.ipynb #3915a3a2
 def join_embeddings(
     *parts: Embeddings,  # with vectors of one length
 ) -> Embeddings:
@@ -156,7 +154,7 @@ def distractors(
     if images is None: images = np.arange(len(vectors)).astype(str)
     return Embeddings(vectors, make_table(images, 'distractor', 'distractors', 'distractors'))
 
-# %% ../nbs/22_evaluation.ipynb #58f48735
+# %% ../nbs/22_evaluation.ipynb #6ba1b75c
 @patch
 def search(
     self: Embeddings,
@@ -176,7 +174,7 @@ def search(
     rest = rest.iloc[ids.ravel()].reset_index(drop=True)
     return pd.concat([found, rest.assign(row=ids.ravel())], axis=1)
 
-# %% ../nbs/22_evaluation.ipynb #ac47789b
+# %% ../nbs/22_evaluation.ipynb #fb52d7d5
 def _equal_keys(query, index, columns):
     "Whole numbers (Q,), (N,), equal where all `columns` of the two tables are equal; -1 where one is empty"
     both = pd.concat([query[columns], index[columns]], ignore_index=True).astype(object)
@@ -199,7 +197,7 @@ def exclusion_keys(
         raise ValueError("the table has no column 'source', which exclude=('source',) needs; known sources go there")
     return [_equal_keys(query, index, _EXCLUDE[e]) for e in exclude]
 
-# %% ../nbs/22_evaluation.ipynb #68929ccd
+# %% ../nbs/22_evaluation.ipynb #c09f0499
 def _count_equal(pairs):
     "(Q,) rows of the index that equal the query in every pair of keys; a negative key equals nothing"
     keys = pd.DataFrame({i: np.concatenate(pair) for i, pair in enumerate(pairs)})
@@ -217,7 +215,7 @@ def _n_relevant(classes, hidden):
             total = total + (-1)**n*_count_equal([classes, *some])
     return total
 
-# %% ../nbs/22_evaluation.ipynb #9134d055
+# %% ../nbs/22_evaluation.ipynb #98b22358
 def _score_index(query, index, exclude, k, map_k, metric):
     "One search: n_relevant (Q,), mMP@k, R@1 and AP (Q, 3), the first `k` neighbors and their distances (Q, k)"
     hidden = exclusion_keys(query.table, index.table, exclude)
@@ -240,7 +238,7 @@ def _score_index(query, index, exclude, k, map_k, metric):
         distances[rows, :width] = d[:, :width]
     return n_relevant, scores, neighbors, distances
 
-# %% ../nbs/22_evaluation.ipynb #26a61b69
+# %% ../nbs/22_evaluation.ipynb #410c23b1
 @dataclass(repr=False)
 class Report:
     "What `evaluate` found; scores are fractions of one"
@@ -267,7 +265,7 @@ class Report:
         df = pd.concat([self.by_domain, total]).rename_axis('domain')
         return df.join(self.intervals()) if intervals else df
 
-# %% ../nbs/22_evaluation.ipynb #284fa40d
+# %% ../nbs/22_evaluation.ipynb #1a6d8689
 def _make_report(per_query, names, neighbors, distances, settings):
     "Means over the queries that have a score"
     done = per_query[per_query.n_relevant > 0]
@@ -281,7 +279,7 @@ def _make_report(per_query, names, neighbors, distances, settings):
     skipped = len(per_query) - len(done)
     return Report(done[names].mean(), by_domain, skipped, per_query, neighbors, distances, settings)
 
-# %% ../nbs/22_evaluation.ipynb #cfe413fd
+# %% ../nbs/22_evaluation.ipynb #b47b6cdb
 _MERGED = dict(per_domain=False, exclude=('id',), k=5, map_k=0, metric='cosine')
 
 PROTOCOLS = {
@@ -294,7 +292,7 @@ PROTOCOLS = {
     'uned': _MERGED | dict(map_k=5),
 }
 
-# %% ../nbs/22_evaluation.ipynb #2cc7d3fd
+# %% ../nbs/22_evaluation.ipynb #c22d4b44
 def _settings(protocol, **given):
     "The settings of a protocol, less what is given in their place"
     if protocol not in PROTOCOLS: raise ValueError(f'no protocol {protocol!r}{nearest(protocol, PROTOCOLS)}')
@@ -303,20 +301,13 @@ def _settings(protocol, **given):
     settings['exclude'] = (exclude,) if isinstance(exclude, str) else tuple(exclude)
     return {'protocol': protocol, **settings, 'map_k': settings['map_k'] or None}
 
-def _require_labels(emb):
-    label = emb.table.get('label', pd.Series(index=emb.table.index, dtype=object))
-    unknown = emb.table.image[label.isna()]
-    if len(unknown):
-        raise ValueError(f'{len(unknown):,} of {len(emb):,} pictures have no label, the first is {unknown.iloc[0]}: '
-                         'evaluate needs all of them; put pictures that match no query into the index as distractors')
-
 def _searches(query, index, per_domain):
     "Row numbers of the queries and of the index, a pair for each search"
     if not per_domain: return [(np.arange(len(query)), np.arange(len(index)))]
     rows = lambda e, domain: np.flatnonzero(e.table.domain == domain)
     return [(rows(query, d), rows(index, d)) for d in query.table.domain.unique()]
 
-# %% ../nbs/22_evaluation.ipynb #f56e9c32
+# %% ../nbs/22_evaluation.ipynb #3136e4db
 def evaluate(
     query: Embeddings,  # the pictures searched with
     index: Embeddings | None = None,  # the pictures searched; None: the queries themselves, leave-one-out
@@ -332,8 +323,8 @@ def evaluate(
     if query.dim > max_dim:
         raise ValueError(f'{protocol!r} takes at most {max_dim} numbers a picture, not {query.dim}; reduce them first')
     index = query if index is None else index
-    _require_labels(query)
-    _require_labels(index)
+    require_labels(query.table, 'evaluate: the query')
+    require_labels(index.table, 'evaluate: the index')
     k, map_k = settings['k'], settings['map_k']
     Q = len(query)
     n_relevant = np.zeros(Q, int)
@@ -350,7 +341,7 @@ def evaluate(
     per_query = pd.concat([query.table.assign(n_relevant=n_relevant), scores], axis=1)
     return _make_report(per_query, names, neighbors, distances, settings | {'n_index': len(index)})
 
-# %% ../nbs/22_evaluation.ipynb #f8a325f3
+# %% ../nbs/22_evaluation.ipynb #a33a65e7
 @patch
 def caption(self: Report) -> str:
     "The protocol in one line"
@@ -370,7 +361,7 @@ def _repr_html_(self: Report):
     table = self.to_frame().to_html(float_format='{:.3f}'.format, border=0)
     return f'{table}<p><small>{escape(self.caption())}</small></p>'
 
-# %% ../nbs/22_evaluation.ipynb #8616da34
+# %% ../nbs/22_evaluation.ipynb #11c524ce
 def _markdown_cell(value):
     if isinstance(value, float): return f'{value:.3f}'
     if isinstance(value, int): return f'{value:,}'
@@ -384,7 +375,7 @@ def _repr_markdown_(self: Report):
     rule = '|---' + '|---:'*(df.shape[1] - 1) + '|'
     return '\n'.join([head, rule, *body, '', self.caption()])
 
-# %% ../nbs/22_evaluation.ipynb #eb630fbb
+# %% ../nbs/22_evaluation.ipynb #5a392459
 def _class_keys(table): return table.groupby(CLASS, sort=False).ngroup().to_numpy()
 
 @patch
@@ -422,7 +413,7 @@ def by(
     else: raise ValueError(f'no column {column!r}{nearest(column, [*df, "class"])}')
     return mean_by(df[measure], keys, groups, n_boot).sort_values('mean', kind='stable')
 
-# %% ../nbs/22_evaluation.ipynb #ca1371a5
+# %% ../nbs/22_evaluation.ipynb #cb52e521
 def _report_json(report):
     domains = report.to_frame(intervals=True).astype(object)
     content = dict(
@@ -444,7 +435,7 @@ def save(
     queries = self.per_query.assign(neighbors=list(self.neighbors), distances=list(self.distances))
     return write_table(queries, path)
 
-# %% ../nbs/22_evaluation.ipynb #ce54d8e0
+# %% ../nbs/22_evaluation.ipynb #4ed8ab18
 def evaluate_held_out(
     vectors,  # (N, D) embeddings of all rows, array or tensor
     table: pd.DataFrame,  # N rows with `split` and `class_id`, as `hold_out` gives them
@@ -456,7 +447,7 @@ def evaluate_held_out(
     emb = Embeddings(vectors, table)
     return evaluate(emb[query], None if index is None else emb[index], exclude=exclusions(table), metric=metric)
 
-# %% ../nbs/22_evaluation.ipynb #95c876b8
+# %% ../nbs/22_evaluation.ipynb #303f697f
 def _pinned(report):
     "What must be equal in reports that are compared"
     settings = {k: v for k, v in report.settings.items() if k not in ('protocol', 'metric')}
@@ -484,7 +475,7 @@ def compare_reports(
     rows = {name: _comparison_row(report, domains) for name, report in reports.items()}
     return pd.DataFrame.from_dict(rows, orient='index').rename_axis('model')
 
-# %% ../nbs/22_evaluation.ipynb #45481ef2
+# %% ../nbs/22_evaluation.ipynb #c795624a
 @patch
 def compare(
     self: Report,

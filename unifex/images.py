@@ -8,6 +8,7 @@ __all__ = ['IMAGE_EXTENSIONS', 'MAX_PIXELS', 'ImageError', 'read_bytes', 'decode
 # %% ../nbs/01_images.ipynb #37e248b5
 import io
 import os
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import numpy as np
@@ -85,7 +86,7 @@ def _decode_jpeg(name, data, max_pixels):
 
 # %% ../nbs/01_images.ipynb #a0ac9d6f
 def _gray8(im):
-    "A picture of 16-bit integers, 32-bit integers or floats as 8-bit gray: the full range is scaled, nothing is clipped"
+    "A picture of deep gray (16-bit or 32-bit integers, floats) as 8-bit gray: scaled, not clipped"
     values = np.nan_to_num(np.asarray(im).astype(np.float64))
     top = values.max(initial=0)
     ranges = (1., 255., 65535.) if im.mode == 'F' else (65535.,)
@@ -118,31 +119,35 @@ def _looks_like(data):
     is_text = start.isascii() and start.decode().isprintable()
     return 'it holds text' if is_text else f'starts with {data[:8]!r}'
 
-def _pillow_pixels(name, im, max_pixels):
-    "(H, W, 3) uint8 of an opened Pillow picture: first frame, EXIF orientation applied; every failure becomes an `ImageError`"
-    try:
-        _check_size(name, *im.size, max_pixels)
-        return np.array(_to_rgb(_upright(_positive(im))))
+@contextmanager
+def _named_errors(name, data=b''):
+    "Every failure of Pillow as an `ImageError` that names the picture"
+    try: yield
     except ImageError: raise
-    except Exception as e: raise ImageError(f'{name}: broken or cut off ({e or type(e).__name__})') from None
+    except Image.DecompressionBombError as e: why = str(e)
+    except Image.UnidentifiedImageError: why = f'not a picture ({_looks_like(data)})'
+    except Exception as e: why = f'broken or cut off ({e or type(e).__name__})'
+    else: return
+    raise ImageError(f'{name}: {why}') from None
+
+def _pixels(name, im, max_pixels):
+    "(H, W, 3) uint8 of an opened Pillow picture: first frame, EXIF orientation applied"
+    _check_size(name, *im.size, max_pixels)
+    return np.array(_to_rgb(_upright(_positive(im))))
 
 def _decode_pillow(name, data, max_pixels):
     "(H, W, 3) uint8 of a file's bytes, by Pillow"
-    try: im = Image.open(io.BytesIO(data))
-    except Image.DecompressionBombError as e: raise ImageError(f'{name}: {e}') from None
-    except Image.UnidentifiedImageError: raise ImageError(f'{name}: not a picture ({_looks_like(data)})') from None
-    except Exception as e: raise ImageError(f'{name}: broken or cut off ({e or type(e).__name__})') from None
-    with im: return _pillow_pixels(name, im, max_pixels)
+    with _named_errors(name, data), Image.open(io.BytesIO(data)) as im: return _pixels(name, im, max_pixels)
 
 # %% ../nbs/01_images.ipynb #c019c8cf
 def decode_image(
     src,  # path of a file, the bytes of one, or a Pillow picture
-    max_pixels: int = MAX_PIXELS,  # refuse larger pictures by their header, before decoding; 0 for no limit of our own
+    max_pixels: int = MAX_PIXELS,  # refuse larger pictures by their header; 0 for no limit of our own
 ) -> np.ndarray:  # (H, W, 3) uint8, RGB, upright
     "Any picture as RGB: first frame where animated, transparency on white; `ImageError` names the file and the reason"
     if isinstance(src, Image.Image):
         name = getattr(src, 'filename', '') or f'<{src.mode} picture>'
-        return _pillow_pixels(name, src, max_pixels)
+        with _named_errors(name): return _pixels(name, src, max_pixels)
     name, data = read_bytes(src)
     is_jpeg = data.startswith(b'\xff\xd8')
     pixels = _decode_jpeg(name, data, max_pixels) if is_jpeg else None

@@ -10,154 +10,203 @@ __all__ = ['draw_rows', 'sample_table', 'split_by_class', 'split_images', 'split
 import numpy as np
 import pandas as pd
 from pandas.util import hash_array
+
 from .core import nearest
-from .tables import CLASS, TableError, add_class_ids, single_image_classes
+from .tables import CLASS, TableError, add_class_ids, require_labels
 
 # %% ../nbs/03_splits.ipynb #82407db7
 def _uniform(df, columns, seed, chunk=200_000):
     "A number in [0, 1) for each row, from the text of `columns` and `seed` alone"
-    key, out = f'{seed % 10**16:016d}', np.empty(len(df))
-    for i in range(0, len(df), chunk): # in parts: Python's strings are large
+    hash_key = f'{seed % 10**16:016d}'
+    numbers = np.empty(len(df))
+    for i in range(0, len(df), chunk):  # in parts: Python's strings are large
         part = df.iloc[i:i + chunk]
         text = part[columns[0]].astype(str)
         for c in columns[1:]: text = text + '\x1f' + part[c].astype(str)
-        out[i:i + chunk] = (hash_array(text.to_numpy(object), hash_key=key, categorize=False) >> np.uint64(11))/2**53
-    return pd.Series(out, index=df.index)
+        hashes = hash_array(text.to_numpy(object), hash_key=hash_key, categorize=False)
+        numbers[i:i + chunk] = (hashes >> np.uint64(11))/2**53  # a float holds 53 bits
+    return pd.Series(numbers, df.index)
 
-# %% ../nbs/03_splits.ipynb #0a1eafb9
+# %% ../nbs/03_splits.ipynb #4afef3db
 def _group_numbers(table, by):
-    return table.groupby(list(by), observed=True, sort=False).ngroup().to_numpy() if len(by) else np.zeros(len(table), int)
+    if not len(by): return np.zeros(len(table), int)
+    return table.groupby(list(by), observed=True, sort=False, dropna=False).ngroup().to_numpy()
 
 def draw_rows(
-    table:pd.DataFrame, # annotation table
-    by, # columns whose values make a group, or (N,) numbers of the groups; []: all rows are one
-    n, # rows to draw from each group: a number, or (N,) numbers, the same within a group
-    columns=('dataset', 'image'), # what the draw depends on, besides the seed
-    seed:int=42,
-)->np.ndarray: # (N,) booleans: all rows of the groups that have no more than `n`, and `n` of the others
+    table: pd.DataFrame,  # annotation table
+    by,  # columns whose values make a group, or (N,) numbers of the groups; []: all rows are one
+    n,  # rows to draw from each group: a number, or (N,) numbers, the same within a group
+    columns=('dataset', 'image'),  # what the draw depends on, besides the seed
+    seed: int = 42,
+) -> np.ndarray:  # (N,) booleans: all rows of the groups that have no more than `n`, and `n` of the others
     "Draw rows from each group, whatever the order of the table"
     if not len(table): return np.zeros(0, bool)
     group = by if isinstance(by, np.ndarray) else _group_numbers(table, by)
-    n, size = np.broadcast_to(n, len(table)), np.bincount(group)[group]
-    keep, over = size <= n, np.flatnonzero(size > n)
-    over = over[np.lexsort((_uniform(table.iloc[over], list(columns), seed), group[over]))] # hashing is what takes time
-    rank = np.arange(len(over)) - np.searchsorted(group[over], group[over])
-    keep[over[rank < n[over]]] = True
+    n = np.broadcast_to(n, len(table))
+    is_large = np.bincount(group)[group] > n
+    rank = _uniform(table[is_large], list(columns), seed).groupby(group[is_large]).rank(method='first')
+    keep = ~is_large
+    keep[is_large] = rank <= n[is_large]
     return keep
 
-# %% ../nbs/03_splits.ipynb #03f01164
+# %% ../nbs/03_splits.ipynb #ecc92f54
+def _in_classes(table, classes):
+    "Which rows of `table` are of the classes that `classes` has rows of: (N,) booleans"
+    if not len(table): return np.zeros(0, bool)
+    return pd.MultiIndex.from_frame(table[CLASS]).isin(pd.MultiIndex.from_frame(classes[CLASS]))
+
+def _class_sizes(table):
+    "How many rows the class of each row has: (N,) numbers"
+    group = _group_numbers(table, CLASS)
+    return np.bincount(group)[group]
+
+# %% ../nbs/03_splits.ipynb #3eaae29f
 def sample_table(
-    table:pd.DataFrame, # annotation table
-    min_images:int=None, # drop classes with fewer pictures
-    max_images:int=None, # keep at most so many pictures a class
-    n_classes:int=None, # keep at most so many classes, of each data set
-    n_images:int=None, # keep at most so many rows, of each data set
-    seed:int=42,
-    per:str='dataset', # what `n_classes` and `n_images` are for: each 'dataset', each 'domain', or 'all' together
-)->pd.DataFrame: # the rows kept, in their order
+    table: pd.DataFrame,  # annotation table
+    min_images: int | None = None,  # drop classes with fewer pictures
+    max_images: int | None = None,  # keep at most so many pictures a class
+    n_classes: int | None = None,  # keep at most so many classes, of each data set
+    n_images: int | None = None,  # keep at most so many rows, of each data set
+    seed: int = 42,
+    per: str = 'dataset',  # `n_classes` and `n_images` are for each 'dataset', each 'domain' or 'all' together
+) -> pd.DataFrame:  # the rows kept, in their order
     "A part of `table`: `min_images`, then `n_classes`, `max_images`, `n_images`; None or 0 sets no limit"
-    if per not in ('dataset', 'domain', 'all'): raise TableError(f"per must be 'dataset', 'domain' or 'all', not {per!r}")
+    if per not in ('dataset', 'domain', 'all'):
+        raise TableError(f"per must be 'dataset', 'domain' or 'all', not {per!r}")
     unit = [] if per == 'all' else [per]
-    of = _group_numbers(table, CLASS) if len(table) else np.zeros(0, int)
-    if min_images and len(table):
-        keep = np.bincount(of)[of] >= min_images
-        table, of = table[keep], of[keep]
-    if n_classes and len(table):
-        number, first = np.unique(of, return_index=True)
-        classes = table.iloc[first]
-        keep = np.isin(of, number[draw_rows(classes, unit, n_classes, CLASS, seed)])
-        table, of = table[keep], of[keep]
-    if max_images: table = table[draw_rows(table, of, max_images, seed=seed)]
+    if min_images or n_classes or max_images: require_labels(table, 'a limit on classes')
+    if min_images: table = table[_class_sizes(table) >= min_images]
+    if n_classes:
+        classes = table.drop_duplicates(CLASS)
+        table = table[_in_classes(table, classes[draw_rows(classes, unit, n_classes, CLASS, seed)])]
+    if max_images: table = table[draw_rows(table, CLASS, max_images, seed=seed)]
     if n_images: table = table[draw_rows(table, unit, n_images, seed=seed)]
     return table
 
-# %% ../nbs/03_splits.ipynb #590ee34e
+# %% ../nbs/03_splits.ipynb #13252ae3
+def _n_unseen(classes, n, frac):
+    "For each row of `classes` how many classes its data set gives: (N,) numbers"
+    size = classes.groupby('dataset').label.transform('size')
+    if frac is not None: wanted = (size*frac).round()
+    elif isinstance(n, dict): wanted = classes.dataset.map(n).fillna(0)
+    else: wanted = pd.Series(n, classes.index)
+    short = classes.assign(size=size, wanted=wanted)[wanted >= size]
+    if not len(short): return wanted.to_numpy()
+    dataset, _, size, wanted = short.iloc[0]
+    raise TableError(f"data set '{dataset}' has {size} classes: too few to hold {wanted:.0f} back")
+
+# %% ../nbs/03_splits.ipynb #aba0c646
 def split_by_class(
-    table:pd.DataFrame, # annotation table
-    n=None, # classes to hold back: a number for every data set, or {data set: number}
-    frac:float=None, # or the share of every data set's classes
-    seed:int=42,
-)->tuple: # (train, unseen): two tables with `split` 'train' and 'query'
+    table: pd.DataFrame,  # annotation table
+    n=None,  # classes to hold back: a number for every data set, or {data set: number}
+    frac: float | None = None,  # or the share of every data set's classes
+    seed: int = 42,
+) -> tuple[pd.DataFrame, pd.DataFrame]:  # train and unseen, with `split` 'train' and 'query'
     "Hold back whole classes, drawn within each data set"
     if (n is None) == (frac is None): raise TableError('give one of n and frac')
-    cls = table[CLASS].drop_duplicates().reset_index(drop=True)
-    size = cls.groupby('dataset').label.transform('size')
-    if n is None: want = (size*frac).round()
-    elif not isinstance(n, dict): want = pd.Series(n, index=cls.index)
-    elif odd := set(n) - set(cls.dataset):
-        raise TableError(f'no data set {min(odd)}{nearest(min(odd), cls.dataset.unique())}')
-    else: want = cls.dataset.map(n).fillna(0)
-    if (short := want >= size).any():
-        d, c, w = cls.dataset[short].iloc[0], size[short].iloc[0], want[short].iloc[0]
-        raise TableError(f"data set '{d}' has {c} classes: too few to hold {w:.0f} back")
-    cls['out'] = _uniform(cls, CLASS, seed).groupby(cls.dataset).rank(method='first') <= want
-    out = cls.set_index(CLASS).out.reindex(pd.MultiIndex.from_frame(table[CLASS])).to_numpy(bool)
-    return table[~out].assign(split='train'), table[out].assign(split='query')
+    require_labels(table, 'a split by class')
+    if isinstance(n, dict):
+        present = set(table.dataset)
+        for odd in sorted(set(n) - present): raise TableError(f'no data set {odd}{nearest(odd, present)}')
+    classes = table[CLASS].drop_duplicates()
+    is_drawn = draw_rows(classes, ['dataset'], _n_unseen(classes, n, frac), CLASS, seed)
+    is_unseen = _in_classes(table, classes[is_drawn])
+    return table[~is_unseen].assign(split='train'), table[is_unseen].assign(split='query')
+
+# %% ../nbs/03_splits.ipynb #9aa4d33b
+def _by_class(values, table): return values.groupby([table.dataset, table.label], observed=True)
 
 def split_images(
-    table:pd.DataFrame, # annotation table
-    frac:float=0.1, # share of the pictures to hold back
-    seed:int=42,
-)->tuple: # (train, val): two tables with `split` set
+    table: pd.DataFrame,  # annotation table
+    frac: float = .1,  # share of the pictures to hold back
+    seed: int = 42,
+) -> tuple[pd.DataFrame, pd.DataFrame]:  # train and val, with `split` set
     "Hold back pictures; every class keeps at least one to train on"
+    require_labels(table, 'a split within classes')
     u = _uniform(table, ['dataset', 'image'], seed)
-    last = u.groupby([table.dataset, table.label], observed=True).transform('max')
-    val = (u < frac) & (u < last)
-    return table[~val].assign(split='train'), table[val].assign(split='val')
+    is_val = (u < frac) & (u < _by_class(u, table).transform('max'))
+    return table[~is_val].assign(split='train'), table[is_val].assign(split='val')
 
-# %% ../nbs/03_splits.ipynb #5a1ddf6b
+# %% ../nbs/03_splits.ipynb #18a4fe96
 def split_query_index(
-    table:pd.DataFrame, # annotation table
-    frac:float=0.2, # share of the pictures (or sources) of a class to search for
-    seed:int=42,
-)->tuple: # (query, index): two tables with `split` set
-    "Split every class in two; a source stays whole. At least one of each where a class has two pictures (or sources)"
-    unit = table.image if 'source' not in table.columns else table.source.where(table.source.notna(), table.image)
-    u = _uniform(table[CLASS].assign(unit=unit), CLASS + ['unit'], seed)
-    g = u.groupby([table.dataset, table.label], observed=True)
-    query = ((u < frac) | (u == g.transform('min'))) & (u < g.transform('max'))
-    return table[query].assign(split='query'), table[~query].assign(split='index')
+    table: pd.DataFrame,  # annotation table
+    frac: float = .2,  # share of the pictures (or sources) of a class to search for
+    seed: int = 42,
+) -> tuple[pd.DataFrame, pd.DataFrame]:  # query and index, with `split` set
+    "Split every class in two; a source stays whole, and each side gets one where there are two"
+    require_labels(table, 'a split within classes')
+    unit = table.source.where(table.source.notna(), table.image) if 'source' in table else table.image
+    u = _uniform(table[CLASS].assign(unit=unit), [*CLASS, 'unit'], seed)
+    lowest = _by_class(u, table).transform('min')
+    highest = _by_class(u, table).transform('max')
+    is_query = ((u < frac) | (u == lowest)) & (u < highest)
+    return table[is_query].assign(split='query'), table[~is_query].assign(split='index')
 
-# %% ../nbs/03_splits.ipynb #a91389dc
+# %% ../nbs/03_splits.ipynb #3dcc6eb9
+_VALID = ('auto', 'classes', 'images', 'none')
+
+def _images_or_classes(table):
+    n_classes = table.groupby('dataset').label.nunique()
+    return 'classes' if (n_classes >= 10).all() else 'images'
+
 def hold_out(
-    table:pd.DataFrame,   # annotation table
-    valid:str='auto',     # 'classes', 'images', 'none' or 'auto'
-    frac:float=0.2,       # share of the classes, or of each class's pictures
-    seed:int=42
-) -> pd.DataFrame:
-    "The table with `split` ('train', 'query', and 'index' where pictures of training classes are searched) and `class_id`"
+    table: pd.DataFrame,  # annotation table
+    valid: str = 'auto',  # 'classes', 'images', 'none' or 'auto'
+    frac: float = .2,  # share of the classes, or of each class's pictures
+    seed: int = 42,
+) -> pd.DataFrame:  # with `class_id`, and with `split` 'train' or 'query' where the table brought none
+    "The table with splits to train and judge by, and the numbers of the training classes"
+    if valid not in _VALID: raise TableError(f'unknown valid={valid!r}{nearest(valid, _VALID)}')
     if 'split' in table and (table.split == 'train').any(): return add_class_ids(table)
-    if valid == 'auto': valid = 'classes' if (table.groupby('dataset').label.nunique() >= 10).all() else 'images'
+    require_labels(table, 'training')
+    if valid == 'auto': valid = _images_or_classes(table)
     if valid == 'none': return add_class_ids(table.assign(split='train'))
-    alone = table.image.isin(single_image_classes(table).image)
-    if alone.all(): raise ValueError("every class has a single picture, so nothing can be searched for; take valid='none' to train without evaluation")
-    if valid == 'images':
-        query, index = split_query_index(table, frac=frac, seed=seed)
-        return add_class_ids(pd.concat([query, index.assign(split='train')]).sort_index())
-    return add_class_ids(pd.concat([*split_by_class(table[~alone], frac=frac, seed=seed), table[alone].assign(split='train')]).sort_index())
+    is_single = ~table.duplicated(CLASS, keep=False)
+    if is_single.all():
+        raise TableError("every class has a single picture, so nothing can be searched for; "
+                         "take valid='none' to train without evaluation")
+    if valid == 'images': query, train = split_query_index(table, frac, seed)
+    else: train, query = split_by_class(table[~is_single], frac=frac, seed=seed)
+    parts = [query, train.assign(split='train')]
+    if valid == 'classes': parts.append(table[is_single].assign(split='train'))
+    return add_class_ids(pd.concat(parts).sort_index())
 
-# %% ../nbs/03_splits.ipynb #8b58f5f0
-def split_mask(table:pd.DataFrame, split:str) -> np.ndarray:
-    "Which rows have this `split`: (N,) booleans"
+# %% ../nbs/03_splits.ipynb #9bc1ec71
+def split_mask(
+    table: pd.DataFrame,  # annotation table with `split`
+    split: str,  # 'train', 'val', 'query' or 'index'
+) -> np.ndarray:  # (N,) booleans
+    "Which rows have this `split`"
     return np.array(table.split == split, dtype=bool)
 
-# %% ../nbs/03_splits.ipynb #37f54e93
-def query_index(table:pd.DataFrame) -> tuple[np.ndarray, np.ndarray|None]:
-    "Masks of the rows to search for and to search in; no second mask where the queries are searched among themselves"
-    query, index = split_mask(table, 'query' if (table.split == 'query').any() else 'val'), split_mask(table, 'index')
-    if not index.any(): index = split_mask(table, 'train') if (table.class_id[query] >= 0).any() else None
-    return query, index
+def query_index(
+    table: pd.DataFrame,  # with `split` and `class_id`, as `hold_out` gives it
+) -> tuple[np.ndarray, np.ndarray | None]:  # (N,) booleans each
+    "Masks of the rows to search for and to search in; None where the queries are searched among themselves"
+    query = split_mask(table, 'query')
+    if not query.any(): query = split_mask(table, 'val')
+    index = split_mask(table, 'index')
+    if index.any(): return query, index
+    is_known = (table.class_id[query] >= 0).any()
+    return query, split_mask(table, 'train') if is_known else None
 
-# %% ../nbs/03_splits.ipynb #05bcc9a6
-def exclusions(table:pd.DataFrame) -> tuple[str, ...]:
-    "What a held-out picture must not find: itself, and all of its own source where sources are known and the queries are searched among themselves"
+# %% ../nbs/03_splits.ipynb #9e52a88b
+def exclusions(
+    table: pd.DataFrame,  # with `split` and `class_id`, as `hold_out` gives it
+) -> tuple[str, ...]:  # columns: what shares its value with the query does not count
+    "('id',), or ('id', 'source') where all sources are known and the queries are searched among themselves"
     query, index = query_index(table)
     by_source = 'source' in table and table.source[query].notna().all() and index is None
     return ('id', 'source') if by_source else ('id',)
 
-# %% ../nbs/03_splits.ipynb #6007528b
-def set_aside(table:pd.DataFrame, frac:float, seed:int) -> pd.DataFrame:
-    "Make a share of the training classes `val`: pictures that decide when training stops must not be those of the report"
-    train = split_mask(table, 'train')
-    val = split_by_class(table[train], frac=frac, seed=seed)[1].index
-    return add_class_ids(table.assign(split=table.split.where(~table.index.isin(val), 'val')))
+# %% ../nbs/03_splits.ipynb #2607ec55
+def set_aside(
+    table: pd.DataFrame,  # with `split`, as `hold_out` gives it
+    frac: float,  # share of the training classes of each data set
+    seed: int,
+) -> pd.DataFrame:  # with `class_id` anew
+    "The table with a share of its training classes as `val`"
+    training = table[split_mask(table, 'train')]
+    val = split_by_class(training, frac=frac, seed=seed)[1].index
+    split = table.split.where(~table.index.isin(val), 'val')
+    return add_class_ids(table.assign(split=split))

@@ -31,7 +31,8 @@ class DuplicateImageError(TableError):
 # %% ../nbs/02_tables.ipynb #88686e40
 def _as_text(column):
     "A column as text; an empty cell or an empty text is missing"
-    if pd.api.types.is_float_dtype(column) and (column.dropna() % 1 == 0).all(): column = column.astype('Int64')
+    is_whole = pd.api.types.is_float_dtype(column) and (column.dropna() % 1 == 0).all()
+    if is_whole: column = column.astype('Int64')
     is_text = pd.api.types.is_string_dtype(column.dtype) and column.dtype != object
     text = column if is_text else column.astype(str)
     is_empty = column.isna() | (text == '')
@@ -177,7 +178,7 @@ def read_columns(
 
 # %% ../nbs/02_tables.ipynb #92f39151
 def _column_or_word(df, given, name, default):
-    "The column `given` of `df`, or that word for all rows; where nothing is given, the column `name` or the default"
+    "Column `given` of `df`, or that word for all rows; where none is given, column `name`, or the default"
     column = given or name
     return df[column] if column in df else given or default
 
@@ -236,7 +237,7 @@ def _statistics(rows, by):
     "A row for each group of `by`: its images, its classes, and the images a class"
     groups = rows.groupby(by, observed=True, sort=False)
     sizes = rows.groupby([*by, '_class'], observed=True, sort=False).size().groupby(level=by, sort=False)
-    classes = sizes.agg(classes='size', fewest='min', median='median', most='max', single=lambda n: (n == 1).sum())
+    classes = sizes.agg(classes='size', fewest='min', median='median', most='max', single=lambda n: sum(n == 1))
     stats = groups.size().to_frame('images').join(classes).fillna(0)
     return stats.astype({c: int for c in stats if c != 'median'})
 
@@ -247,7 +248,7 @@ def summarize(
     "Images, classes, and images a class: fewest, median, most, and how many classes have a single one"
     by = list(by)
     number = table.reindex(columns=CLASS).groupby(CLASS, observed=True, sort=False).ngroup()
-    rows = table[by].assign(_class=number.where(number >= 0))
+    rows = table[by].astype(object).fillna('').assign(_class=number.where(number >= 0))
     everything = rows.assign(**{c: 'all' if c == by[0] else '' for c in by})
     return pd.concat([_statistics(rows, by), _statistics(everything, by)])
 
@@ -270,12 +271,13 @@ def _train_mask(table, train):
     return (table.split == 'train').fillna(False).to_numpy(bool)
 
 def _sort_classes(classes, datasets):
-    "`classes` (rows of `CLASS`) by data set as listed, then by label, as numbers where the data set has only such"
+    "`classes` by data set as listed, then by label: as numbers where the data set has only such"
     is_number = classes.label.str.fullmatch(r'0|[1-9]\d{0,14}')
     only_numbers = is_number.groupby(classes.dataset).transform('all')
     number = pd.to_numeric(classes.label.where(only_numbers, '0'))
     position = classes.dataset.map({d: i for i, d in enumerate(datasets)})
-    return classes.assign(_position=position, _number=number).sort_values(['_position', '_number', 'label'])[CLASS]
+    keyed = classes.assign(_position=position, _number=number)
+    return keyed.sort_values(['_position', '_number', 'label'])[CLASS]
 
 # %% ../nbs/02_tables.ipynb #ea2e510f
 def add_class_ids(

@@ -64,7 +64,7 @@ def made_up_features(n=331, n_classes=40, dim=24):
 
 def train_head(name, params, features, device):
     torch.manual_seed(1)
-    dls = feature_dls(features, None, bs=33, device=device)
+    dls = feature_dls(features, None, batch_size=33, device=device)
     embedder = SimpleNamespace(neck=create_neck('proj_layer', 24, 8, dropout=0))
     head = create_head(name, 8, 40, **params)
     losses = BatchLosses()
