@@ -40,7 +40,7 @@ def _checksum(path: Path, algorithm: str) -> str:
         while block := f.read(1 << 20): digest.update(block)
     return f'{algorithm}:{digest.hexdigest()}'
 
-# %% ../nbs/08_hub.ipynb #e0d02b26
+# %% ../nbs/08_hub.ipynb #4f08a86d
 @dataclass(frozen=True)
 class Uploaded:
     "A file as a hub has it"
@@ -60,7 +60,7 @@ class Uploaded:
         raise HubError(f'{self.name} arrived as {self.size:,} bytes, {self.checksum}, which {path} is not: '
                        'the upload is not confirmed and the file here stays; push it again')
 
-# %% ../nbs/08_hub.ipynb #b2df7cc7
+# %% ../nbs/08_hub.ipynb #3d9c5516
 def files_of(
     path: str | Path,  # file or folder
     name: str = '',  # what a file is to be called, or what the files of a folder go below
@@ -119,23 +119,24 @@ class Hub:
         "Bring a file or folder here, see the function `fetch`"
         raise NotImplementedError
 
-    def push(
-        self,
-        path: str | Path,  # file or folder
-        name: str = '',  # in the hub; of a folder: what its files go below
-        delete_local: bool = False,  # delete each file here once the hub has confirmed it
-    ) -> list[Uploaded]:
-        "Send a file or folder, going on where an earlier push broke off; where it fails nothing is deleted"
-        files = files_of(path, name)
-        uploaded = self.push_files(files)
-        for file in uploaded if delete_local else ():
-            file.confirm(files[file.name])
-            files[file.name].unlink()
-        return uploaded
-
     def __getstate__(self): raise TypeError('a hub holds a token and is not pickled; make it again from its address')
 
-# %% ../nbs/08_hub.ipynb #a89cdc97
+# %% ../nbs/08_hub.ipynb #2204f260
+@patch
+def push(
+    self: Hub,
+    path: str | Path,  # file or folder
+    name: str = '',  # in the hub; of a folder: what its files go below
+    delete_local: bool = False,  # delete each file here once the hub has confirmed it
+) -> list[Uploaded]:
+    "Send a file or folder, going on where an earlier push broke off; where it fails nothing is deleted"
+    files = files_of(path, name)
+    uploaded = self.push_files(files)
+    for file in uploaded if delete_local else ():
+        file.confirm(files[file.name])
+        files[file.name].unlink()
+    return uploaded
+
 @patch
 def retry(self: Hub, f):
     "`f()`, again while it raises a `HubError` that time may mend"
@@ -212,7 +213,7 @@ def _hub_error(
     told = getattr(failed, 'server_message', None) or ''
     return HubError(f'{why}: {status} {told}'.rstrip() + '; the files here stay as they are')
 
-# %% ../nbs/08_hub.ipynb #b7f3e58f
+# %% ../nbs/08_hub.ipynb #2521f334
 @contextmanager
 def _hub_errors(hub: HuggingFace):
     "Turn the library's errors into `HubError`"
@@ -258,7 +259,7 @@ def _describe(self: HuggingFace, names: list[str], commit: str) -> dict[str, Upl
             found[info.path] = Uploaded(info.path, info.size, checksum, url)
     return found
 
-# %% ../nbs/08_hub.ipynb #b9ad9719
+# %% ../nbs/08_hub.ipynb #024118d0
 @patch
 def push_files(self: HuggingFace, files: dict[str, Path]) -> list[Uploaded]:
     "Send files as one commit, and confirm each"
