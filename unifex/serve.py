@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['search_app', 'serve']
 
-# %% ../nbs/40_serve.ipynb #45ed6146
+# %% ../nbs/40_serve.ipynb #9b9d4935
 import contextlib
 import io
 import json
@@ -22,14 +22,14 @@ from .core import require_packages
 from .images import ImageError, decode_image, safe_join
 from .index import Index
 
-# %% ../nbs/40_serve.ipynb #d2095913
+# %% ../nbs/40_serve.ipynb #a42d46d2
 def _picture_path(root, image):
     "Where a picture of the index's table lies, links followed; `ImageError` where that is outside the root"
     path = safe_join(root, image).resolve()
     if not path.is_relative_to(Path(root).resolve()): raise ImageError(f'{image}: leads out of the root')
     return path
 
-# %% ../nbs/40_serve.ipynb #c016bde3
+# %% ../nbs/40_serve.ipynb #2a382a6c
 def _thumbnail(path, size=320):
     "A JPEG, its longer side of `size` at most, made from the pixels"
     picture = Image.fromarray(np.ascontiguousarray(decode_image(path)))
@@ -38,7 +38,7 @@ def _thumbnail(path, size=320):
     picture.save(out, 'JPEG', quality=88)
     return out.getvalue()
 
-# %% ../nbs/40_serve.ipynb #2667f2cb
+# %% ../nbs/40_serve.ipynb #b2cc1484
 _HEADERS = {
     'X-Content-Type-Options': 'nosniff',
     'Referrer-Policy': 'no-referrer',
@@ -54,13 +54,13 @@ def _response(body, media_type, status=200):
 def _json(content, status=200): return _response(json.dumps(content), 'application/json', status)
 def _error(text, status): return _json({'error': text}, status)
 
-# %% ../nbs/40_serve.ipynb #7b6ce627
+# %% ../nbs/40_serve.ipynb #730fa8c4
 def _page_file(name, media_type):
     "An endpoint that answers with a file of the page"
     body = (files('unifex')/'page'/name).read_text(encoding='utf-8')
     return lambda request: _response(body, media_type)
 
-# %% ../nbs/40_serve.ipynb #24648e0b
+# %% ../nbs/40_serve.ipynb #31f2b5c8
 async def _read_upload(request, limit):
     "The body of a request, or None where it is longer than `limit` bytes"
     data = bytearray()
@@ -71,7 +71,7 @@ async def _read_upload(request, limit):
         if n <= limit: data += part  # the rest is read, or the sender would not hear why
     return bytes(data) if n <= limit else None
 
-# %% ../nbs/40_serve.ipynb #f1cbb888
+# %% ../nbs/40_serve.ipynb #28dbc851
 class _Answers:
     "The endpoints of the search page"
     def __init__(self, index, root, k, max_mb):
@@ -111,7 +111,7 @@ class _Answers:
         try: return await run_in_threadpool(self.neighbors, data)
         except ImageError as e: return _error(f'This is no picture that can be read ({e}).', 415)
 
-# %% ../nbs/40_serve.ipynb #819c4fb5
+# %% ../nbs/40_serve.ipynb #6e774df8
 _LOCAL = '127.0.0.1', 'localhost'
 
 def search_app(
@@ -141,7 +141,7 @@ def search_app(
     ]
     return Starlette(routes=routes, middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=list(hosts))])
 
-# %% ../nbs/40_serve.ipynb #5f91d853
+# %% ../nbs/40_serve.ipynb #165b72e5
 def serve(
     index: Index,  # with its embedder
     root: str | Path | None = None,  # folder its pictures are relative to; None: `index.root`
