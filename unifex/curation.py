@@ -162,7 +162,7 @@ def make_crops(
     jobs: pd.DataFrame,  # a row a crop: `picture` and `crop` (paths), `box` and `size` as above
     folder: str | Path,  # what the paths are relative to
     border: float = .02,  # margin on each side, as a share of the box
-    num_workers: int = None,  # threads; None: as many as cores
+    num_workers: int | None = None,  # threads; None: as many as cores
     progress: bool = True,
 ) -> pd.DataFrame:  # `picture`, `crop`, `error`: a row for each crop that could not be made
     "Cut crops out of pictures; those that are there already are left alone, so that a run that was stopped goes on"
@@ -211,7 +211,7 @@ def _food_rec22_jobs(folder):
 
 def prepare_food_rec22(
     root: str | Path,  # data root, or the folder with `images` and `annotations.json`
-    num_workers: int = None,  # threads; None: as many as cores
+    num_workers: int | None = None,  # threads; None: as many as cores
     progress: bool = True,
 ) -> pd.DataFrame:  # `picture`, `crop`, `error`: what failed; also in `failed_crops.csv`
     "Make `preprocessed_imgs` and `train.csv` of Food Recognition 2022; goes on where an earlier run stopped"
@@ -251,7 +251,7 @@ def _deep_fashion2_jobs(folder, num_workers, progress):
 # %% ../nbs/05_curation.ipynb #442a9e54
 def prepare_deep_fashion2(
     root: str | Path,  # data root, or the folder with `image` and `annos`
-    num_workers: int = None,  # threads; None: as many as cores
+    num_workers: int | None = None,  # threads; None: as many as cores
     progress: bool = True,
 ) -> pd.DataFrame:  # `picture`, `crop`, `error`: what failed; also in `failed_crops.csv`
     "Make `preprocessed_imgs` and `train.csv` of DeepFashion2; goes on where an earlier run stopped"

@@ -19,7 +19,8 @@ from fastcore.meta import delegates
 from .core import cache_dir, import_object, nearest, nearest_path
 from .images import IMAGE_EXTENSIONS
 from .splits import sample_table
-from .tables import DuplicateImageError, TableError, check_table, make_table, read_columns, read_table
+from .tables import DuplicateImageError, TableError, check_table, make_table, require_labels
+from .tables import read_columns, read_table
 
 # %% ../nbs/04_datasets.ipynb #a6e68bf7
 class DatasetError(TableError):
@@ -33,7 +34,7 @@ class DatasetCard:
     files: str | tuple = ()  # annotation files under the folder, all of them needed
     image: str = ''  # path of a picture under the folder: a template of columns
     label: str = ''  # template of the label; none for pictures without labels
-    sep: str = None  # between the columns of a text file; None: by the file's ending
+    sep: str | None = None  # between the columns of a text file; None: by the file's ending
     splits: dict = field(default_factory=dict)  # split -> its list, where there are several
     reader: Callable | str = ''  # folder -> table, in place of the templates; or its import path 'package.module:name'
     folder: str = ''  # under the data root; '.' for the data root itself; default: the key
@@ -47,7 +48,12 @@ class DatasetCard:
     hint: str = ''  # what to do where an annotation file is missing; default: get it from `url`
 
     def __post_init__(self):
-        if isinstance(self.files, str): self.files = (self.files,)
+        for name in ('files', 'aliases'):
+            if isinstance(getattr(self, name), str): setattr(self, name, (getattr(self, name),))
+        if self.files and not self.image and not self.reader:
+            raise DatasetError(f"card '{self.key}': no image=, the path of a picture as a template of columns")
+        if self.image and not self.files and not self.reader:
+            raise DatasetError(f"card '{self.key}': no files=, the annotation files whose columns image= takes")
 
 # %% ../nbs/04_datasets.ipynb #a377c8bd
 _YAML_LOADER = getattr(yaml, 'CSafeLoader', yaml.SafeLoader)  # libyaml's is ten times as fast
@@ -198,7 +204,8 @@ def _as_table(card, rows, folder):
     dataset = rows.get('dataset', card.key)
     domain = rows.get('domain', card.domain)
     table = make_table(image, rows.get('label'), dataset, domain, rows.get('split'), rows.get('source'))
-    return check_table(table, labeled='label' in rows)
+    if 'label' in rows: require_labels(table, 'a data set with labels')
+    return table
 
 def _read_dataset(card, root):
     "The whole annotation table of a data set"
@@ -214,7 +221,7 @@ def _read_dataset(card, root):
 # %% ../nbs/04_datasets.ipynb #349ed7ae
 def dataset_root(
     key: str,  # data set
-    root: str | Path = None,  # data root, where the data set does not bring its own
+    root: str | Path | None = None,  # data root, where the data set does not bring its own
 ) -> Path:
     "The folder that the paths of `load_dataset(key, root)` are relative to"
     if root is not None: return Path(root).expanduser()
@@ -225,11 +232,11 @@ def dataset_root(
 
 def load_dataset(
     key: str,  # data set: a key or alias of `DATASETS`, or the YAML file of a card
-    root: str | Path = None,  # data root; None where the data set brings its own
-    min_images: int = None,  # drop classes with fewer pictures; None: as the card says, 0: no limit; so the next three
-    max_images: int = None,  # keep at most so many pictures a class
-    n_classes: int = None,  # keep at most so many classes, of each data set named in the rows
-    n_images: int = None,  # keep at most so many rows, likewise
+    root: str | Path | None = None,  # data root; None where the data set brings its own
+    min_images: int | None = None,  # drop classes with fewer pictures; None: as the card says, 0: no limit; so below
+    max_images: int | None = None,  # keep at most so many pictures a class
+    n_classes: int | None = None,  # keep at most so many classes, of each data set named in the rows
+    n_images: int | None = None,  # keep at most so many rows, likewise
     seed: int = 42,
 ) -> pd.DataFrame:  # paths relative to `dataset_root(key, root)`
     "A data set, or a part of it, as an annotation table"
@@ -244,7 +251,7 @@ def load_dataset(
 @delegates(load_dataset)
 def load_datasets(
     keys: str | list,  # data sets, in the order their classes are to have
-    root: str | Path = None,  # their common data root
+    root: str | Path | None = None,  # their common data root
     **kwargs,  # the limits of `load_dataset`, for each of them
 ) -> pd.DataFrame:  # paths relative to `root`
     "Several data sets as one annotation table"
@@ -278,8 +285,8 @@ def _class_level(pictures):
 # %% ../nbs/04_datasets.ipynb #40d18d6c
 def folder_table(
     folder: str | Path,  # holds a folder for each class
-    dataset: str = None,  # name of the data set; default: the folder's
-    domain: str = None,  # what it shows; default: the name of the data set
+    dataset: str | None = None,  # name of the data set; default: the folder's
+    domain: str | None = None,  # what it shows; default: the name of the data set
 ) -> pd.DataFrame:  # paths relative to `folder`
     "The annotation table of a folder of folders: the label is the name of the first-level folder"
     folder = Path(folder).expanduser()
@@ -305,7 +312,7 @@ def _load_folder(folder):
 
 def load_pictures(
     source: str | Path | pd.DataFrame,  # folder, flat or with a folder for each class; CSV, TSV or Parquet file; table
-    root: str | Path = None,  # of a table's paths; default: the file's folder, for a DataFrame the current one
+    root: str | Path | None = None,  # of a table's paths; default: the file's folder, for a DataFrame the current one
 ) -> tuple[pd.DataFrame, Path]:  # annotation table, with `label` where it is known, and its root
     "Pictures as a table, however they are given; raises `DatasetError` where there are none"
     if isinstance(source, pd.DataFrame):
@@ -332,7 +339,7 @@ def _unpack(packed, folder):
             if not folder.is_dir(): raise  # otherwise the other process was first
 
 def sample_root(
-    cache: str | Path = None,  # folder to unpack into; default: `cache_dir()`
+    cache: str | Path | None = None,  # folder to unpack into; default: `cache_dir()`
 ) -> Path:  # folder that the paths of `load_dataset('sample')` are relative to
     "Where the sample's pictures lie; unpacks them the first time"
     packed = resources.files('unifex')/'sample/sample.zip'

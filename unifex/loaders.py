@@ -31,7 +31,7 @@ class ImageRows(torch.utils.data.Dataset):
         root: str | Path,  # folder the paths are relative to
         preproc: Preproc,  # how to make squares
         max_pixels: int = MAX_PIXELS,  # larger pictures count as unreadable
-        transform: TrainTransform = None,  # for training, see `create_transform`; None: the resize of evaluation
+        transform: TrainTransform | None = None,  # for training, see `create_transform`; None: the resize of evaluation
     ):
         if transform is not None and transform.preproc != preproc:
             raise ValueError(f"transform '{transform.name}' is evaluated with {transform.preproc}, not {preproc}; "
@@ -135,7 +135,7 @@ def iter_batches(
     preproc: Preproc,  # how to make squares
     batch_size: int = 64,
     num_workers: int = 2,  # threads; 0: one, and nothing is read ahead
-    transform: TrainTransform = None,  # to see views as in training
+    transform: TrainTransform | None = None,  # to see views as in training
     epoch: int = 0,  # which view
 ) -> Iterator:  # (row numbers int64 array, uint8 (b, 3, S, S), [(row number, ImageError), ...])
     "All pictures of `table` once, in order, while the caller computes; row numbers count from 0"
@@ -253,8 +253,8 @@ class ImageDL(EpochDL):
         seed: int = 42,  # of the order, if it shuffles
         sampler: str = 'shuffle',  # one of `SAMPLERS`
         k: int = 4,  # pictures of a class in a batch of `class_balanced`
-        color_late: bool = None,  # change the colors of whole batches where they lie; None: on a GPU
-        bs: int = None,  # fastai's name of `batch_size`
+        color_late: bool | None = None,  # change the colors of whole batches where they lie; None: on a GPU
+        bs: int | None = None,  # fastai's name of `batch_size`
         **kwargs,
     ):
         super().__init__(dataset, bs=bs or batch_size, num_workers=0, **kwargs)
@@ -299,13 +299,13 @@ def image_dls(
     table: pd.DataFrame,  # rows to train on, with `class_id` from `add_class_ids`
     root: str | Path,  # folder the paths are relative to
     preproc: Preproc,  # how to make squares
-    valid: pd.DataFrame = None,  # rows to validate on, kept in their order; `class_id` may be -1
+    valid: pd.DataFrame | None = None,  # rows to validate on, kept in their order; `class_id` may be -1
     batch_size: int = 64,
     num_workers: int = 2,  # threads that read ahead; 0: one, and nothing is read ahead
     seed: int = 42,  # of the order of the training rows
     drop_last: bool = False,  # leave out a last batch that is not full
     device=None,  # where the batches go; default: they stay on the CPU
-    transform: TrainTransform = None,  # of the training rows, see `create_transform`; None: as in evaluation
+    transform: TrainTransform | None = None,  # of the training rows, see `create_transform`; None: as in evaluation
     sampler: str = 'shuffle',  # one of `SAMPLERS`
     k: int = 4,  # pictures of a class in a batch of `class_balanced`
 ) -> DataLoaders:  # batches (uint8 (b, 3, S, S), int64 (b,)); `dls.c` is the number of classes
@@ -352,7 +352,7 @@ def _some_rows(self: ImageDL, n):
 @patch
 def show_batch(
     self: ImageDL,
-    b: tuple = None,  # a batch to show; None: some rows of the loader, the same whenever it is asked
+    b: tuple | None = None,  # a batch to show; None: some rows of the loader, the same whenever it is asked
     max_n: int = 12,  # pictures, shared out among the domains
     ncols: int = 6,  # pictures side by side
     unique: bool = False,  # show one picture in many views

@@ -169,10 +169,10 @@ class TrainTransform:
     "uint8 (3, H, W) of any size -> uint8 (3, size, size), by chance but reproducibly; see `create_transform`"
     preproc: Preproc  # how models trained with it are evaluated; its size and interpolation hold in training
     name: str = ''  # of the recipe
-    scale: tuple = None  # smallest and largest share of the area that a random square takes; None: as in evaluation
+    scale: tuple | None = None  # least and greatest share of the area that a square takes; None: as in evaluation
     area: str = 'picture'  # the share is one of the picture's area, as in torchvision, or of its largest 'square'
     flip: float = 0.  # probability of mirroring
-    jitter: tuple = None  # smallest and largest factor of brightness, contrast and saturation; None: colors stay
+    jitter: tuple | None = None  # least and greatest factor of brightness, contrast and saturation; None: colors stay
     seed: int = 42  # of all draws
 
     def __post_init__(self):
