@@ -48,7 +48,7 @@ from .evaluation import Embeddings, Report, compare_reports, evaluate
 from .exports import export
 from .features import FeatureSet, embed_images, extract_features, feature_dls
 from .heads import create_head, head_params
-from .hub import Hub, HubError, Unfinished, Uploaded, Uploads, files_of, hub_and_name
+from .hub import Hub, HubError, Uploaded, Uploads, files_of, hub_and_name
 from .cleaning import check_pictures
 from .images import decode_image
 from .loaders import image_dls
@@ -511,7 +511,7 @@ def push_run(
     for n in (*more, *named): files |= files_of(folder/n, n)
     with tempfile.TemporaryDirectory() as d:
         files['README.md'], files['config.yaml'] = write_text(Path(d)/'README.md', readme or model_card(folder, f'{hub.address}/{below}'.rstrip('/'), license)), save_config(public_config(cfg), Path(d)/'config.yaml')
-        return hub.push_files({f'{below}/{n}'.lstrip('/'): p for n, p in files.items()}, Unfinished(folder))
+        return hub.push_files({f'{below}/{n}'.lstrip('/'): p for n, p in files.items()})
 
 def finish_uploads(learn:Learner, folder:Path):
     "Wait for the checkpoints that are under way and send the run, with those that failed before; say it where that fails"
@@ -668,5 +668,5 @@ def push_zero_shot(folder:Path, hub:Hub, below:str):
     card = json.loads((folder/'embedder'/'card.json').read_text(encoding='utf-8'))
     with tempfile.TemporaryDirectory() as d:
         files = files_of(folder/'embedder') | {'embedder.pt': folder/'embedder.pt', 'README.md': write_text(Path(d)/'README.md', embedder_card(card, f'{hub.address}/{below}'.rstrip('/')))}
-        try: hub.push_files({f'{below}/{n}'.lstrip('/'): p for n, p in files.items()}, Unfinished(folder))
+        try: hub.push_files({f'{below}/{n}'.lstrip('/'): p for n, p in files.items()})
         except HubError as e: print(f'the model is made, but did not arrive on the hub: {e}. Again with load_embedder({str(folder)!r}).push(address)')
