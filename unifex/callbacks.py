@@ -56,7 +56,7 @@ def _embed_shares(model: nn.Module, dl) -> Tensor:
     for r, part in enumerate(parts): out[owner == r] = part
     return out
 
-# %% ../nbs/33_callbacks.ipynb #e6b1e22d
+# %% ../nbs/33_callbacks.ipynb #20d0dd12
 def averaged_weights(learn: Learner):
     "Context: the averages of `EMA` in the model for a while; nothing changes where there is no `EMA`"
     ema = getattr(learn, 'ema', None)
@@ -215,6 +215,20 @@ class SAM(Callback):
         with torch.no_grad():
             for p, old in zip(params, before): p.copy_(old)
 
+# %% ../nbs/33_callbacks.ipynb #b37aab74
+def _trained(model: nn.Module) -> dict[str, nn.Parameter]:
+    "The parameters that learn, by name"
+    return {name: p for name, p in model.named_parameters() if p.requires_grad}
+
+def _copies(weights: dict[str, nn.Parameter]) -> dict[str, Tensor]:
+    return {name: p.detach().clone() for name, p in weights.items()}
+
+@torch.no_grad()
+def _put(model: nn.Module, weights: dict[str, Tensor]):
+    "Copy `weights` into the parameters of those names"
+    for name, p in model.named_parameters():
+        if name in weights: p.copy_(weights[name])
+
 # %% ../nbs/33_callbacks.ipynb #59902cff
 class EMA(Callback):
     "Running average of the weights that are trained; measured in place of them, and put in their place at the end"
@@ -224,25 +238,20 @@ class EMA(Callback):
         self.decay = decay
         self.mean = None  # name -> average, while training
 
-    def _weights(self) -> dict[str, Tensor]:
-        return {name: p for name, p in self.learn.model.named_parameters() if p.requires_grad}
-
     def before_fit(self):
-        if self.mean is None: self.mean = {name: p.detach().clone() for name, p in self._weights().items()}
+        if self.mean is None: self.mean = _copies(_trained(self.learn.model))
 
     @torch.no_grad()
     def after_step(self):
-        for name, p in self._weights().items():
-            mean = self.mean.setdefault(name, p.detach().clone())
-            mean.lerp_(p, 1 - self.decay)
+        for name, p in _trained(self.learn.model).items():
+            if name in self.mean: self.mean[name].lerp_(p, 1 - self.decay)
+            else: self.mean[name] = p.detach().clone()  # has begun to learn
 
-    @torch.no_grad()
     def _swap(self):
-        for name, p in self.learn.model.named_parameters():
-            if name not in self.mean: continue
-            weights = p.detach().clone()
-            p.copy_(self.mean[name])
-            self.mean[name] = weights
+        params = dict(self.learn.model.named_parameters())
+        weights = _copies({name: params[name] for name in self.mean})
+        _put(self.learn.model, self.mean)
+        self.mean = weights
 
     @contextmanager
     def averaged(self) -> Iterator[None]:
@@ -277,16 +286,10 @@ class KeepBest(Callback):
         if value > self.best:
             self.best = value
             self.wait = 0
-            with averaged_weights(self.learn): self.weights = self._copy()
+            with averaged_weights(self.learn): self.weights = _copies(_trained(self.learn.model))
         if self.patience and self.wait >= self.patience: raise CancelFitException
 
-    def _copy(self) -> dict[str, Tensor]:
-        return {name: p.detach().clone() for name, p in self.learn.model.named_parameters() if p.requires_grad}
-
-    @torch.no_grad()
-    def after_fit(self):
-        for name, p in self.learn.model.named_parameters():
-            if name in self.weights: p.copy_(self.weights[name])
+    def after_fit(self): _put(self.learn.model, self.weights)
 
     def state(self) -> tuple[dict, dict]:
         return dict(self.weights), dict(best=self.best if self.weights else None, wait=self.wait)
@@ -355,7 +358,7 @@ class PrintLoss(Callback):
         if not self.learn.training or self.train_iter % self.every: return
         print(f'step {self.train_iter}, epoch {self.epoch + 1}: loss {float(self.learn.smooth_loss):.4f}')
 
-# %% ../nbs/33_callbacks.ipynb #fd316030
+# %% ../nbs/33_callbacks.ipynb #788abfab
 class _LossModel(nn.Module):
     "Pictures or features, and labels -> mean loss (scalar): all that learns in one forward pass"
 
@@ -402,15 +405,15 @@ class DistributedSteps(Callback):
         self.learn.loss_func = self.own_loss
         self.wrapped = None
 
-# %% ../nbs/33_callbacks.ipynb #7a7a5e78
+# %% ../nbs/33_callbacks.ipynb #df641551
 @patch
 def before_train(self: DistributedSteps):
     "Wrap the model where other parameters learn than before"
-    learn = {name: p for name, p in self.learn.model.named_parameters() if p.requires_grad}
-    if list(learn) == self.wrapped_names: return
+    params = _trained(self.learn.model)
+    if list(params) == self.wrapped_names: return
     self.wrapped = None  # let go of the old one's hooks first
-    self.wrapped_names = list(learn)
-    device = next(iter(learn.values())).device
+    self.wrapped_names = list(params)
+    device = next(iter(params.values())).device
     self.wrapped = DistributedDataParallel(_LossModel(self.learn.model), find_unused_parameters=self._has_unused(),
                                            device_ids=[device] if device.type == 'cuda' else None)
 
@@ -427,7 +430,7 @@ def _has_unused(self: DistributedSteps) -> bool:
     finally: backbone.train(training)
     return any(g is None for g in grads)
 
-# %% ../nbs/33_callbacks.ipynb #996e85df
+# %% ../nbs/33_callbacks.ipynb #fcee23fd
 @patch
 def before_batch(self: DistributedSteps):
     "Put the wrapped model, and the labels beside the pictures, in place for the forward pass"

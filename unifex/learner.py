@@ -37,7 +37,7 @@ from .datasets import dataset_root, load_datasets, load_pictures
 from .distributed import gather, init_ranks, rank0_only, ranks, run_device, shard, unshard
 from .embedder import Embedder, load_embedder, zero_shot_embedder
 from .evaluation import Report, evaluate_held_out
-from .exports import export_torchscript
+from .exports import export
 from .features import FeatureSet, embed_images, extract_features, feature_dls
 from .hub import HubError, Uploads
 from .loaders import image_dls
@@ -369,7 +369,7 @@ def _save_rest(training, folder, reports):
     save_index(training.vectors, data.table, data.root, folder)
     with _optional('the scores'): reports = training.reports() if reports is None else reports
     with _optional('the figures'): _save_figures(training.learn, folder)
-    with _optional('embedder.pt'): export_torchscript(load_embedder(folder), folder/'embedder.pt')
+    with _optional('embedder.pt'): export(load_embedder(folder), folder/'embedder.pt')
     save_results(reports or {}, folder)
     if training.cfg.model.cloud_upload: _send(Run(folder), training.checkpoint)
 
@@ -476,7 +476,7 @@ def zero_shot_unifex(
     data = prepare_data(cfg, backbone, table, root) if has_pictures else None
     embedder = _fit_neck(cfg, data, backbone)
     embedder.save(folder/'embedder')
-    with _optional('embedder.pt'): export_torchscript(embedder, folder/'embedder.pt')
+    with _optional('embedder.pt'): export(embedder, folder/'embedder.pt')
     if has_pictures: _score(embedder, data, cfg, folder)
     run = Run(folder)
     if cfg.model.cloud_upload: _send(run)

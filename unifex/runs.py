@@ -26,7 +26,7 @@ from .datasets import DATASETS
 from .embedder import Embedder, embedder_card, load_embedder
 from .evaluation import Embeddings, Report, compare_reports, evaluate, evaluate_held_out, read_embeddings
 from .heads import create_head, head_params
-from .hub import Hub, Unfinished, Uploaded, fetch, files_of, hub_and_name, is_address
+from .hub import Hub, Uploaded, fetch, files_of, hub_and_name, is_address
 from .index import Index, load_index
 from .necks import create_neck
 from .splits import exclusions, query_index, split_mask
@@ -403,4 +403,4 @@ def push(
         files['README.md'] = write_text(Path(d)/'README.md', readme)
         files['config.yaml'] = save_config(_public_config(self.config), Path(d)/'config.yaml')
         named = {f'{below}/{name}'.lstrip('/'): path for name, path in files.items()}
-        return hub.push_files(named, Unfinished(self.folder))
+        return hub.push_files(named)

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['SubmissionError', 'check_submission', 'zip_submission', 'build_submission', 'score_submission']
 
-# %% ../nbs/42_submission.ipynb #902bb810
+# %% ../nbs/42_submission.ipynb #0a321a2e
 import io
 import time
 import warnings
@@ -23,10 +23,11 @@ from tqdm import tqdm
 from .core import atomic_path, map_threads
 from .embedder import Embedder
 from .evaluation import Embeddings, Report, evaluate
-from .exports import export_torchscript, test_pictures, verify_torch_1_11
+from .exports import export, test_pictures
 from .images import ImageError, safe_join
+from .torch111 import verify_torch_1_11
 
-# %% ../nbs/42_submission.ipynb #d33edeb7
+# %% ../nbs/42_submission.ipynb #5210d35b
 _MAX_DIM = 64  # largest embedding
 _PICTURES = 205_000  # 5,000 queries and 200,000 of the index
 _LIMIT_MS = 9*3_600_000/_PICTURES  # nine hours
@@ -36,12 +37,13 @@ def _estimate_ms(gflop, tflops=_TFLOPS):
     "Milliseconds a picture: 60 % of the peak for a batch of one, 20 ms for decoding and launching"
     return gflop/(.6*tflops) + 20
 
-# %% ../nbs/42_submission.ipynb #953f9d37
+# %% ../nbs/42_submission.ipynb #23dec234
 _MEMBER = 'saved_model.pt'
 
 class SubmissionError(ValueError):
     "A submission that the challenge would refuse"
 
+# %% ../nbs/42_submission.ipynb #3239b57c
 def _last_line(error): return (str(error).strip().splitlines() or [type(error).__name__])[-1]
 
 def _open_submission(path):
@@ -56,6 +58,7 @@ def _open_submission(path):
     held = ', '.join(names[:3]) or 'nothing'
     raise SubmissionError(f'{path} holds {held}; the challenge looks for {_MEMBER}, not in a folder')
 
+# %% ../nbs/42_submission.ipynb #a881dcc4
 def _load_submission(path, device='cpu'):
     "The model of submission.zip or of a .pt file; `SubmissionError` says what is wrong with it"
     source = _open_submission(Path(path))
@@ -66,7 +69,7 @@ def _load_submission(path, device='cpu'):
     except Exception as e:
         raise SubmissionError(f'{path}: {_MEMBER} cannot be loaded: {str(e).strip().splitlines()[0]}') from None
 
-# %% ../nbs/42_submission.ipynb #ede3afcd
+# %% ../nbs/42_submission.ipynb #fcb50917
 @torch.no_grad()
 def _vector(model, x):
     "(D,) float32 of a uint8 picture (1, 3, H, W)"
@@ -86,22 +89,24 @@ def _count_gflop(model, x):
     with FlopCounterMode(display=False) as counter: _vector(model, x)
     return counter.get_total_flops()/1e9
 
-# %% ../nbs/42_submission.ipynb #ceb2bcdb
+# %% ../nbs/42_submission.ipynb #38c6042b
 _TRIAL_SIZES = (384, 384), (480, 640), (1024, 683), (50, 40), (100, 1000)
 
 def _vector_checks(vectors, again):
     "check -> found, allowed, ok; of the vectors of several pictures, and of the first picture once more"
     dims = sorted({len(v) for v in vectors})
+    fits = len(dims) == 1 and 0 < dims[0] <= _MAX_DIM
     n_finite = sum(bool(v.isfinite().all()) for v in vectors)
     nearest = float(torch.pdist(torch.stack(vectors).nan_to_num()).min()) if len(dims) == 1 else 0.
     change = float((vectors[0] - again).abs().max())
     return {
-        'numbers': (', '.join(map(str, dims)), f'one length, at most {_MAX_DIM}', len(dims) == 1 and 0 < dims[0] <= _MAX_DIM),
+        'numbers': (', '.join(map(str, dims)), f'one length, at most {_MAX_DIM}', fits),
         'finite': (f'{n_finite} of {len(vectors)} pictures', 'all', n_finite == len(vectors)),
         'different pictures differ': (f'{nearest:.1e}', 'more than 1e-4', nearest > 1e-4),
         'the same picture is the same': (f'{change:.1e}', 'at most 1e-4', change <= 1e-4),
     }
 
+# %% ../nbs/42_submission.ipynb #df493e06
 def check_submission(
     path: str | Path,  # submission.zip or a .pt file
     pictures: list[Tensor] | None = None,  # uint8 (1, 3, H, W); None: made ones of several sizes
@@ -118,7 +123,7 @@ def check_submission(
     checks['ms a picture, estimated'] = f'{ms:.0f} ({here_ms:.0f} here)', f'{_LIMIT_MS:.0f}', ms <= _LIMIT_MS
     return pd.DataFrame.from_dict(checks, orient='index', columns=['found', 'allowed', 'ok'])
 
-# %% ../nbs/42_submission.ipynb #83272836
+# %% ../nbs/42_submission.ipynb #7d4d4213
 def zip_submission(
     model: str | Path,  # TorchScript file
     path: str | Path = 'submission.zip',
@@ -127,6 +132,7 @@ def zip_submission(
     with atomic_path(path) as tmp, zipfile.ZipFile(tmp, 'w', zipfile.ZIP_STORED) as z: z.write(model, _MEMBER)
     return Path(path)
 
+# %% ../nbs/42_submission.ipynb #e4f631f3
 def build_submission(
     embedder: Embedder,  # of at most 64 numbers
     path: str | Path = 'submission.zip',
@@ -139,7 +145,7 @@ def build_submission(
         raise SubmissionError(f'the challenge takes at most {_MAX_DIM} numbers a picture and this embedder gives '
                               f'{embedder.out_dim}: train with embedding_dim={_MAX_DIM}')
     with atomic_path(path) as tmp:
-        model = export_torchscript(embedder, tmp.with_name(_MEMBER), '1.11')
+        model = export(embedder, tmp.with_name(_MEMBER), 'torchscript-1.11')
         checks = check_submission(model, pictures, tflops)
         refused = [f'{name} is {r.found}, allowed is {r.allowed}' for name, r in checks.iterrows() if not r.ok]
         if refused: raise SubmissionError(f'refused: {"; ".join(refused)}')
@@ -149,7 +155,7 @@ def build_submission(
         zip_submission(model, tmp)
     return checks
 
-# %% ../nbs/42_submission.ipynb #d41bfbb4
+# %% ../nbs/42_submission.ipynb #d8c62e2b
 def _open_picture(root, image):
     "A picture as the scorer opens it: uint8 (1, 3, H, W); None where that fails"
     try:
@@ -162,6 +168,7 @@ def _opened(root, images, at_once=64):
     for i in range(0, len(images), at_once):
         yield from map_threads(lambda o: _open_picture(root, o), images[i:i + at_once], progress=False, chunk=4)
 
+# %% ../nbs/42_submission.ipynb #2c7d50aa
 def _embed_pictures(model, table, root, device, progress):
     "Embeddings of the pictures that can be opened, one after the other"
     images = table.image.tolist()
@@ -175,7 +182,7 @@ def _embed_pictures(model, table, root, device, progress):
         warnings.warn(f'{len(lost)} of {len(images)} pictures could not be opened and are left out, such as {lost[0]}')
     return Embeddings(torch.stack([*vectors.values()]), table.iloc[[*vectors]])
 
-# %% ../nbs/42_submission.ipynb #879b3424
+# %% ../nbs/42_submission.ipynb #fb936ce3
 def score_submission(
     path: str | Path,  # submission.zip or a .pt file
     query_table: pd.DataFrame,  # annotation table of the pictures searched with
