@@ -465,7 +465,8 @@ def unifex_export(
       unifex_export results/quickstart --formats onnx,onnx-int8
       unifex_export hf:owner/name --formats none --submission --strict --output-dir kaggle"""
     from unifex.embedder import load_embedder
-    from unifex.exports import FORMATS, export_table, verify_torch_1_11
+    from unifex.exports import FORMATS, export_table
+    from unifex.torch111 import verify_torch_1_11
     embedder = load_embedder(model)
     names = {'all': list(FORMATS), 'none': []}.get(formats, [f.strip() for f in formats.split(',')])
     folder = _export_folder(model, output_dir)

@@ -45,7 +45,7 @@ from .core import atomic_path, default_device, nearest, write_text
 from .datasets import DATASETS, dataset_root, folder_table, load_datasets
 from .embedder import Embedder, embedder_card, load_embedder, zero_shot_embedder
 from .evaluation import Embeddings, Report, compare_reports, evaluate
-from .exports import export_torchscript
+from .exports import export
 from .features import FeatureSet, embed_images, extract_features, feature_dls
 from .heads import create_head, head_params
 from .hub import Hub, HubError, Uploaded, Uploads, files_of, hub_and_name
@@ -530,7 +530,7 @@ def finish_uploads(learn:Learner, folder:Path):
 def save_embedder(embedder:Embedder, folder:Path):
     "The folder `embedder`, and `embedder.pt` that needs no unifex"
     embedder.save(folder/'embedder')
-    export_torchscript(embedder, folder/'embedder.pt')
+    export(embedder, folder/'embedder.pt')
 
 def save_index(vectors:np.ndarray, data:TrainingData, folder:Path):
     "The vectors of all rows, and where their pictures lie"

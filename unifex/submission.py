@@ -23,8 +23,9 @@ from tqdm import tqdm
 from .core import atomic_path, map_threads
 from .embedder import Embedder
 from .evaluation import Embeddings, Report, evaluate
-from .exports import export_torchscript, test_pictures, verify_torch_1_11
+from .exports import export, test_pictures
 from .images import ImageError, safe_join
+from .torch111 import verify_torch_1_11
 
 # %% ../nbs/42_submission.ipynb #5210d35b
 _MAX_DIM = 64  # largest embedding
@@ -144,7 +145,7 @@ def build_submission(
         raise SubmissionError(f'the challenge takes at most {_MAX_DIM} numbers a picture and this embedder gives '
                               f'{embedder.out_dim}: train with embedding_dim={_MAX_DIM}')
     with atomic_path(path) as tmp:
-        model = export_torchscript(embedder, tmp.with_name(_MEMBER), '1.11')
+        model = export(embedder, tmp.with_name(_MEMBER), 'torchscript-1.11')
         checks = check_submission(model, pictures, tflops)
         refused = [f'{name} is {r.found}, allowed is {r.allowed}' for name, r in checks.iterrows() if not r.ok]
         if refused: raise SubmissionError(f'refused: {"; ".join(refused)}')
