@@ -185,7 +185,7 @@ def tests(run):
     run.check('the tests leave the checkout as it was', lambda: compare(before, snapshot()))
 
 OLD_PYTHON = """
-from unifex.export import torch_1_11_python
+from unifex.torch111 import torch_1_11_python
 try: print('NOTE', torch_1_11_python())
 except RuntimeError as e: print('NOTE NOT VERIFIED:', e)
 """

@@ -354,7 +354,8 @@ def embedder_card(
 
 # %% ../nbs/16_embedder.ipynb #0ade8263
 def _write(embedder: Embedder, folder: Path, readme: str = ''):
-    "The three files"
+    "The three files; ValueError where the backbone is an object that no other process could build"
+    embedder.backbone.check_saveable()
     weights = {k: v.detach().cpu().clone().contiguous() for k, v in embedder.state_dict().items()}
     save_file(weights, folder/'model.safetensors', metadata={'format': 'pt'})
     (folder/'card.json').write_text(json.dumps(embedder.card, indent=1), encoding='utf-8')

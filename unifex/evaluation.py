@@ -6,7 +6,7 @@
 __all__ = ['PROTOCOLS', 'Embeddings', 'read_embeddings', 'join_embeddings', 'distractors', 'exclusion_keys', 'Report', 'evaluate',
            'evaluate_held_out', 'compare_reports']
 
-# %% ../nbs/22_evaluation.ipynb #d693cae5
+# %% ../nbs/22_evaluation.ipynb #4d6b944a
 import json
 from dataclasses import dataclass
 from html import escape
@@ -23,12 +23,13 @@ from .metrics import average_precision, bootstrap_mean, mean_by, mmp_at_k, recal
 from .splits import exclusions, query_index, split_mask
 from .tables import CLASS, check_table, make_table, read_columns, read_table, require_labels, write_table
 
-# %% ../nbs/22_evaluation.ipynb #aadbaac5
+# %% ../nbs/22_evaluation.ipynb #4df4eac0
 def _as_float32(x):
     "An array, or a tensor on any device, as float32 numpy"
     if hasattr(x, 'detach'): x = x.detach().float().cpu()
     return np.asarray(x, dtype=np.float32)
 
+# %% ../nbs/22_evaluation.ipynb #7b8a10d5
 class Embeddings:
     "N vectors and the N rows of the annotation table they belong to, in memory"
     def __init__(
@@ -60,7 +61,7 @@ class Embeddings:
         n_classes = len(self.table[CLASS].dropna().drop_duplicates())
         return f'{text}, {n_classes:,} classes'
 
-# %% ../nbs/22_evaluation.ipynb #277ab1cb
+# %% ../nbs/22_evaluation.ipynb #105122df
 _FILES = 'vectors.npy', 'table.csv'
 
 def _refuse_others(path):
@@ -72,6 +73,7 @@ def _refuse_others(path):
     if others:
         raise FileExistsError(f'{path} holds other things ({", ".join(others[:3])}); choose a new or empty folder')
 
+# %% ../nbs/22_evaluation.ipynb #a02651a6
 @patch
 def save(
     self: Embeddings,
@@ -88,7 +90,7 @@ def save(
         write_table(self.table, tmp/'table.csv')
     return path
 
-# %% ../nbs/22_evaluation.ipynb #8ad68ea1
+# %% ../nbs/22_evaluation.ipynb #a0c101c8
 def _load_npy(path):
     try: return np.load(path, allow_pickle=False)
     except (ValueError, EOFError) as e: raise ValueError(f'{path} cannot be read: {e}') from None
@@ -98,6 +100,7 @@ def _split_vectors(df, column, path):
     if column not in df: raise ValueError(f'{path} has no column {column!r}{nearest(column, df.columns)}')
     return np.stack(df[column].to_numpy()), df.drop(columns=column)
 
+# %% ../nbs/22_evaluation.ipynb #3e2130f0
 @patch(cls_method=True)
 def load(
     cls: Embeddings,
@@ -112,7 +115,7 @@ def load(
         raise FileNotFoundError(f'{path} holds no {" and no ".join(missing)}; give what Embeddings.save wrote')
     return cls(_load_npy(path/'vectors.npy'), read_table(path/'table.csv'))
 
-# %% ../nbs/22_evaluation.ipynb #db5e0891
+# %% ../nbs/22_evaluation.ipynb #cbbb75ec
 def _complete(table):
     "A table of anybody's with names for the pictures, and a data set for each domain"
     n = pd.Series(np.arange(len(table)).astype(str), index=table.index)
@@ -120,10 +123,11 @@ def _complete(table):
     if 'dataset' in table or 'domain' not in table: return table
     return table.assign(dataset=table.domain)
 
+# %% ../nbs/22_evaluation.ipynb #f52769e5
 def read_embeddings(
     path: str | Path,  # a folder or file of `Embeddings.save`, a .parquet with a column of vectors, or an .npy (N, D)
-    table: str | Path | pd.DataFrame | None = None,  # N rows for an .npy, a table or its file: label; image, dataset, domain, source where known
-    column: str = 'vector',  # the Parquet's column of vectors
+    table: str | Path | pd.DataFrame | None = None,  # the N rows of an .npy, or their file: label, and what is known
+    column: str = 'vector',  # of a .parquet: the one that holds the vectors
 ) -> Embeddings:
     "Embeddings of any model from files"
     path = Path(path)
@@ -133,22 +137,11 @@ def read_embeddings(
         vectors, table = _split_vectors(read_columns(path), column, path)
         return Embeddings(vectors, _complete(table))
     if path.suffix != '.npy': raise ValueError(f'{path}: give a folder of Embeddings.save, a .parquet or an .npy')
-    if table is None: raise ValueError(f'{path} has no labels; give its table, with a row for each vector and a column label')
+    if table is None: raise ValueError(f'{path} has no labels; give its table: a row a vector, with a column label')
     if not isinstance(table, pd.DataFrame): table = read_columns(table)
     return Embeddings(_load_npy(path), _complete(table))
 
-# %% ../nbs/22_evaluation.ipynb #79de73d9
-@patch
-def query_index(self: Embeddings) -> tuple[Embeddings, Embeddings | None]:
-    "What is searched for and what is searched; all and None, the rows among themselves, where the table does not say"
-    table = self.table
-    if 'split' not in table: return self, None
-    if 'class_id' in table: query, index = query_index(table)
-    else: query, index = split_mask(table, 'query'), split_mask(table, 'index')
-    if not query.any() or index is not None and not index.any(): return self, None
-    return self[query], None if index is None else self[index]
-
-# %% ../nbs/22_evaluation.ipynb #3915a3a2
+# %% ../nbs/22_evaluation.ipynb #dc86b971
 def join_embeddings(
     *parts: Embeddings,  # with vectors of one length
 ) -> Embeddings:
@@ -157,6 +150,7 @@ def join_embeddings(
     if len(dims) > 1: raise ValueError(f'vectors of {" and ".join(map(str, dims))} numbers do not go together')
     return Embeddings(np.concatenate([e.vectors for e in parts]), pd.concat([e.table for e in parts]))
 
+# %% ../nbs/22_evaluation.ipynb #eb60ebf8
 def distractors(
     vectors,  # (N, D) array or tensor
     images=None,  # N paths; None: numbers
@@ -165,7 +159,7 @@ def distractors(
     if images is None: images = np.arange(len(vectors)).astype(str)
     return Embeddings(vectors, make_table(images, 'distractor', 'distractors', 'distractors'))
 
-# %% ../nbs/22_evaluation.ipynb #6ba1b75c
+# %% ../nbs/22_evaluation.ipynb #2ae8d105
 @patch
 def search(
     self: Embeddings,
@@ -185,7 +179,7 @@ def search(
     rest = rest.iloc[ids.ravel()].reset_index(drop=True)
     return pd.concat([found, rest.assign(row=ids.ravel())], axis=1)
 
-# %% ../nbs/22_evaluation.ipynb #fb52d7d5
+# %% ../nbs/22_evaluation.ipynb #5a2d51ac
 def _equal_keys(query, index, columns):
     "Whole numbers (Q,), (N,), equal where all `columns` of the two tables are equal; -1 where one is empty"
     both = pd.concat([query[columns], index[columns]], ignore_index=True).astype(object)
@@ -193,6 +187,7 @@ def _equal_keys(query, index, columns):
     keys = np.where(known, both.groupby(columns, sort=False).ngroup(), -1)
     return keys[:len(query)], keys[len(query):]
 
+# %% ../nbs/22_evaluation.ipynb #8a6e91c3
 _EXCLUDE = {'id': ['dataset', 'image'], 'source': ['dataset', 'source']}
 
 def exclusion_keys(
@@ -208,7 +203,7 @@ def exclusion_keys(
         raise ValueError("the table has no column 'source', which exclude=('source',) needs; known sources go there")
     return [_equal_keys(query, index, _EXCLUDE[e]) for e in exclude]
 
-# %% ../nbs/22_evaluation.ipynb #c09f0499
+# %% ../nbs/22_evaluation.ipynb #a0eb2a78
 def _count_equal(pairs):
     "(Q,) rows of the index that equal the query in every pair of keys; a negative key equals nothing"
     keys = pd.DataFrame({i: np.concatenate(pair) for i, pair in enumerate(pairs)})
@@ -218,6 +213,7 @@ def _count_equal(pairs):
     n = np.bincount(codes[Q:][known[Q:]], minlength=codes.max() + 1)
     return np.where(known[:Q], n[codes[:Q]], 0)
 
+# %% ../nbs/22_evaluation.ipynb #1b3df40e
 def _n_relevant(classes, hidden):
     "(Q,) pictures of the query's class in the index that no pair of keys in `hidden` hides"
     total = _count_equal([classes])
@@ -226,30 +222,32 @@ def _n_relevant(classes, hidden):
             total = total + (-1)**n*_count_equal([classes, *some])
     return total
 
-# %% ../nbs/22_evaluation.ipynb #98b22358
-def _score_index(query, index, exclude, k, map_k, metric):
-    "One search: n_relevant (Q,), mMP@k, R@1 and AP (Q, 3), the first `k` neighbors and their distances (Q, k)"
-    hidden = exclusion_keys(query.table, index.table, exclude)
-    classes, index_classes = _equal_keys(query.table, index.table, CLASS)
-    n_relevant = _n_relevant((classes, index_classes), hidden)
+# %% ../nbs/22_evaluation.ipynb #70a8d21f
+def _score_index(query, index, rows, exclude, k, map_k, metric):
+    "One search, in some rows of the index: n_relevant (Q,), scores (Q, 3), neighbors and distances (Q, k)"
     Q = len(query)
+    n_relevant = np.zeros(Q, int)
     scores = np.full((Q, 3), np.nan)
     neighbors = np.full((Q, k), -1)
     distances = np.full((Q, k), np.inf, np.float32)
+    if not len(rows): return n_relevant, scores, neighbors, distances
+    index = index[rows]
+    hidden = exclusion_keys(query.table, index.table, exclude)
+    classes, index_classes = _equal_keys(query.table, index.table, CLASS)
+    n_relevant = _n_relevant((classes, index_classes), hidden)
     depth = max(k, map_k) if map_k else len(index)
     for block in iter_knn(query.vectors, index.vectors, depth, metric, exclude=hidden):
-        rows, d, ids = (o.numpy() for o in block)
-        n = n_relevant[rows]
-        hits = (index_classes[ids] == classes[rows, None]) & (ids >= 0)
-        scores[rows, 0] = mmp_at_k(hits, n, k)
-        scores[rows, 1] = recall_at_k(hits, n, 1)
-        scores[rows, 2] = average_precision(hits, n, map_k)
+        q, d, ids = (o.numpy() for o in block)
+        hits = (index_classes[ids] == classes[q, None]) & (ids >= 0)
+        scores[q, 0] = mmp_at_k(hits, n_relevant[q], k)
+        scores[q, 1] = recall_at_k(hits, n_relevant[q], 1)
+        scores[q, 2] = average_precision(hits, n_relevant[q], map_k)
         width = min(k, ids.shape[1])
-        neighbors[rows, :width] = ids[:, :width]
-        distances[rows, :width] = d[:, :width]
+        neighbors[q, :width] = np.where(ids < 0, -1, rows[ids])[:, :width]
+        distances[q, :width] = d[:, :width]
     return n_relevant, scores, neighbors, distances
 
-# %% ../nbs/22_evaluation.ipynb #410c23b1
+# %% ../nbs/22_evaluation.ipynb #6ec7eae2
 @dataclass(repr=False)
 class Report:
     "What `evaluate` found; scores are fractions of one"
@@ -276,7 +274,7 @@ class Report:
         df = pd.concat([self.by_domain, total]).rename_axis('domain')
         return df.join(self.intervals()) if intervals else df
 
-# %% ../nbs/22_evaluation.ipynb #1a6d8689
+# %% ../nbs/22_evaluation.ipynb #7cfe7c0e
 def _make_report(per_query, names, neighbors, distances, settings):
     "Means over the queries that have a score"
     done = per_query[per_query.n_relevant > 0]
@@ -290,7 +288,7 @@ def _make_report(per_query, names, neighbors, distances, settings):
     skipped = len(per_query) - len(done)
     return Report(done[names].mean(), by_domain, skipped, per_query, neighbors, distances, settings)
 
-# %% ../nbs/22_evaluation.ipynb #b47b6cdb
+# %% ../nbs/22_evaluation.ipynb #4dc6cbc6
 _MERGED = dict(per_domain=False, exclude=('id',), k=5, map_k=0, metric='cosine')
 
 PROTOCOLS = {
@@ -303,7 +301,7 @@ PROTOCOLS = {
     'uned': _MERGED | dict(map_k=5),
 }
 
-# %% ../nbs/22_evaluation.ipynb #c22d4b44
+# %% ../nbs/22_evaluation.ipynb #c0035b82
 def _settings(protocol, **given):
     "The settings of a protocol, less what is given in their place"
     if protocol not in PROTOCOLS: raise ValueError(f'no protocol {protocol!r}{nearest(protocol, PROTOCOLS)}')
@@ -312,13 +310,14 @@ def _settings(protocol, **given):
     settings['exclude'] = (exclude,) if isinstance(exclude, str) else tuple(exclude)
     return {'protocol': protocol, **settings, 'map_k': settings['map_k'] or None}
 
+# %% ../nbs/22_evaluation.ipynb #99f72476
 def _searches(query, index, per_domain):
     "Row numbers of the queries and of the index, a pair for each search"
     if not per_domain: return [(np.arange(len(query)), np.arange(len(index)))]
     rows = lambda e, domain: np.flatnonzero(e.table.domain == domain)
     return [(rows(query, d), rows(index, d)) for d in query.table.domain.unique()]
 
-# %% ../nbs/22_evaluation.ipynb #3136e4db
+# %% ../nbs/22_evaluation.ipynb #b4832c71
 def evaluate(
     query: Embeddings,  # the pictures searched with
     index: Embeddings | None = None,  # the pictures searched; None: the queries themselves, leave-one-out
@@ -336,23 +335,17 @@ def evaluate(
     index = query if index is None else index
     require_labels(query.table, 'evaluate: the query')
     require_labels(index.table, 'evaluate: the index')
-    k, map_k = settings['k'], settings['map_k']
-    Q = len(query)
-    n_relevant = np.zeros(Q, int)
-    scores = np.full((Q, 3), np.nan)
-    neighbors = np.full((Q, k), -1)
-    distances = np.full((Q, k), np.inf, np.float32)
-    for q, x in _searches(query, index, settings['per_domain']):
-        if not len(x): continue
-        found = _score_index(query[q], index[x], settings['exclude'], k, map_k, settings['metric'])
-        n_relevant[q], scores[q], ids, distances[q] = found
-        neighbors[q] = np.where(ids < 0, -1, x[ids])
-    names = [f'mMP@{k}', 'R@1', f'mAP@{map_k}' if map_k else 'mAP']
+    searches = _searches(query, index, settings['per_domain'])
+    how = {name: settings[name] for name in ('exclude', 'k', 'map_k', 'metric')}
+    parts = [_score_index(query[q], index, x, **how) for q, x in searches]
+    order = np.argsort(np.concatenate([q for q, _ in searches]))
+    n_relevant, scores, neighbors, distances = (np.concatenate(part)[order] for part in zip(*parts))
+    names = ['mMP@{k}'.format(**how), 'R@1', 'mAP@{map_k}'.format(**how) if how['map_k'] else 'mAP']
     scores = pd.DataFrame(scores, columns=names)
     per_query = pd.concat([query.table.assign(n_relevant=n_relevant), scores], axis=1)
     return _make_report(per_query, names, neighbors, distances, settings | {'n_index': len(index)})
 
-# %% ../nbs/22_evaluation.ipynb #a33a65e7
+# %% ../nbs/22_evaluation.ipynb #9e0b6eda
 @patch
 def caption(self: Report) -> str:
     "The protocol in one line"
@@ -364,6 +357,7 @@ def caption(self: Report) -> str:
     if self.skipped: text += f'; {self.skipped:,} queries without a relevant picture left out'
     return text
 
+# %% ../nbs/22_evaluation.ipynb #8c5305e6
 @patch
 def __repr__(self: Report): return f'{self.to_frame().round(3).to_string()}\n{self.caption()}'
 
@@ -372,7 +366,7 @@ def _repr_html_(self: Report):
     table = self.to_frame().to_html(float_format='{:.3f}'.format, border=0)
     return f'{table}<p><small>{escape(self.caption())}</small></p>'
 
-# %% ../nbs/22_evaluation.ipynb #11c524ce
+# %% ../nbs/22_evaluation.ipynb #c8ed4b3f
 def _markdown_cell(value):
     if isinstance(value, float): return f'{value:.3f}'
     if isinstance(value, int): return f'{value:,}'
@@ -386,7 +380,7 @@ def _repr_markdown_(self: Report):
     rule = '|---' + '|---:'*(df.shape[1] - 1) + '|'
     return '\n'.join([head, rule, *body, '', self.caption()])
 
-# %% ../nbs/22_evaluation.ipynb #5a392459
+# %% ../nbs/22_evaluation.ipynb #ae3363d0
 def _class_keys(table): return table.groupby(CLASS, sort=False).ngroup().to_numpy()
 
 @patch
@@ -406,6 +400,7 @@ def intervals(
     columns = [f'{name} {end}' for name in names for end in ('low', 'high')]
     return pd.DataFrame.from_dict(rows, orient='index', columns=columns).rename_axis('domain')
 
+# %% ../nbs/22_evaluation.ipynb #f585e1de
 @patch
 def by(
     self: Report,
@@ -424,7 +419,7 @@ def by(
     else: raise ValueError(f'no column {column!r}{nearest(column, [*df, "class"])}')
     return mean_by(df[measure], keys, groups, n_boot).sort_values('mean', kind='stable')
 
-# %% ../nbs/22_evaluation.ipynb #cb52e521
+# %% ../nbs/22_evaluation.ipynb #1289d58a
 def _report_json(report):
     domains = report.to_frame(intervals=True).astype(object)
     content = dict(
@@ -432,6 +427,7 @@ def _report_json(report):
         balanced=report.balanced.to_dict(), domains=domains.where(domains.notna(), None).to_dict('index'))
     return json.dumps(content, indent=2, default=float) + '\n'
 
+# %% ../nbs/22_evaluation.ipynb #f1d59350
 @patch
 def save(
     self: Report,
@@ -446,7 +442,18 @@ def save(
     queries = self.per_query.assign(neighbors=list(self.neighbors), distances=list(self.distances))
     return write_table(queries, path)
 
-# %% ../nbs/22_evaluation.ipynb #4ed8ab18
+# %% ../nbs/22_evaluation.ipynb #12bcbe80
+@patch
+def query_index(self: Embeddings) -> tuple[Embeddings, Embeddings | None]:
+    "What is searched for and what is searched; all and None (among themselves) where the table does not say"
+    table = self.table
+    if 'split' not in table: return self, None
+    if 'class_id' in table: query, index = query_index(table)
+    else: query, index = split_mask(table, 'query'), split_mask(table, 'index')
+    if not query.any() or index is not None and not index.any(): return self, None
+    return self[query], None if index is None else self[index]
+
+# %% ../nbs/22_evaluation.ipynb #b44c9d26
 def evaluate_held_out(
     vectors,  # (N, D) embeddings of all rows, array or tensor
     table: pd.DataFrame,  # N rows with `split` and `class_id`, as `hold_out` gives them
@@ -458,7 +465,7 @@ def evaluate_held_out(
     emb = Embeddings(vectors, table)
     return evaluate(emb[query], None if index is None else emb[index], exclude=exclusions(table), metric=metric)
 
-# %% ../nbs/22_evaluation.ipynb #303f697f
+# %% ../nbs/22_evaluation.ipynb #aabb70de
 def _pinned(report):
     "What must be equal in reports that are compared"
     settings = {k: v for k, v in report.settings.items() if k not in ('protocol', 'metric')}
@@ -470,6 +477,7 @@ def _comparison_row(report, domains):
     scores = report.by_domain[list(row)]
     return row | {f'{m} {d}': v for m in scores for d, v in scores[m].items()}
 
+# %% ../nbs/22_evaluation.ipynb #5cf85fce
 def compare_reports(
     reports: dict,  # name -> Report
     domains: bool = True,  # also a column for each score and domain
@@ -486,7 +494,7 @@ def compare_reports(
     rows = {name: _comparison_row(report, domains) for name, report in reports.items()}
     return pd.DataFrame.from_dict(rows, orient='index').rename_axis('model')
 
-# %% ../nbs/22_evaluation.ipynb #c795624a
+# %% ../nbs/22_evaluation.ipynb #16509ef7
 @patch
 def compare(
     self: Report,

@@ -434,12 +434,16 @@ class FeatureDL(EpochDL):
         own = {k: getattr(self, k) for k in ('seed', 'sampler', 'k', 'max_memory')}
         return super().new(dataset, cls, **own | kwargs)
 
-    def get_idxs(self) -> np.ndarray: return self.order(self.epoch) if self.order else np.arange(self.n)
+    def get_idxs(self):
+        return np.arange(self.n) if self.order is None else self.order(self.epoch)
+
+    def sample(self): return self.idxs
 
     def __iter__(self):
         self.randomize()
         self.before_iter()
-        yield from map(self.after_batch, self.create_batches(self.get_idxs()))
+        self.idxs = self.get_idxs()  # fastai may have put another in place
+        yield from map(self.after_batch, self.create_batches(self.sample()))
         self.after_iter()
 
 # %% ../nbs/32_features.ipynb #238ace3d

@@ -6,7 +6,7 @@
 __all__ = ['plot_retrieval', 'plot_queries', 'confusions', 'plot_confusion', 'plot_similarities', 'plot_map', 'plot_scores',
            'occlusion', 'plot_saliency', 'plot_neighbors', 'plot_losses']
 
-# %% ../nbs/24_plots.ipynb #f5255c4e
+# %% ../nbs/24_plots.ipynb #0e8041b4
 import textwrap
 
 import matplotlib.pyplot as plt
@@ -24,7 +24,7 @@ from .images import ImageError, decode_image, safe_join
 from .knn import knn
 from .tables import CLASS
 
-# %% ../nbs/24_plots.ipynb #312a254d
+# %% ../nbs/24_plots.ipynb #15601942
 _BLUE, _ORANGE, _GREEN = '#0072b2', '#d55e00', '#009e73'
 _COLORS = [_BLUE, _ORANGE, _GREEN, '#cc79a7', '#e69f00', '#56b4e9', '0.2', '#8c510a']
 _MARKERS = 'os^vDPX*'
@@ -43,7 +43,7 @@ def _finish(ax, xlabel='', ylabel='', title=''):
     ax.tick_params(labelsize=7)
     ax.spines[['top', 'right']].set_visible(False)
 
-# %% ../nbs/24_plots.ipynb #7982db23
+# %% ../nbs/24_plots.ipynb #901eccdb
 _FRAMES = {
     'hit': dict(edgecolor=_BLUE, linewidth=3, linestyle='-'),
     'miss': dict(edgecolor=_ORANGE, linewidth=1.6, linestyle=(0, (3, 2))),
@@ -60,6 +60,7 @@ def _draw_unreadable(ax, picture):
     ax.add_patch(Rectangle((0, 0), 1, 1, facecolor='0.88'))
     ax.text(.5, .5, '\n'.join(lines), ha='center', va='center', fontsize=5.5, color='0.35', parse_math=False)
 
+# %% ../nbs/24_plots.ipynb #c77fbf2f
 def _tile(ax, picture, text, kind='plain', root=None):
     "Draw a path below `root`, or bytes, as a hit, a miss or plain, with `text` below"
     ax.set_axis_off()
@@ -72,11 +73,12 @@ def _tile(ax, picture, text, kind='plain', root=None):
     ax.add_patch(Rectangle((0, 0), 1, 1, fill=False, zorder=2, clip_on=False, **_FRAMES[kind]))
     ax.text(.5, -.07, _SIGNS[kind] + text, ha='center', va='top', fontsize=6.5, linespacing=1.15, parse_math=False)
 
-# %% ../nbs/24_plots.ipynb #877d9cce
+# %% ../nbs/24_plots.ipynb #76b081e9
 def _short(text, n=14):
     text = str(text)
     return text if len(text) <= n else text[:n - 1] + '\u2026'
 
+# %% ../nbs/24_plots.ipynb #78710881
 def _tile_rows(Q, k, size):
     "A figure with Q rows of axes: a column for the query, a gap, k neighbors"
     head, foot = .2, .34
@@ -88,7 +90,7 @@ def _tile_rows(Q, k, size):
     for ax, title in zip(axs[0], ['query', '', *range(1, k + 1)]): ax.set_title(title, fontsize=7.5, pad=2)
     return fig, axs
 
-# %% ../nbs/24_plots.ipynb #7a30e6e7
+# %% ../nbs/24_plots.ipynb #c2104734
 def _label(row, n=16): return '' if pd.isna(row.get('label')) else _short(row.label, n)
 
 def _letters(size): return round(16*size)  # of the small font, below a picture of so many inches
@@ -98,6 +100,7 @@ def _kind(query, found):
     if not (_label(query) and _label(found)): return 'plain'
     return 'hit' if (query[CLASS] == found[CLASS]).all() else 'miss'
 
+# %% ../nbs/24_plots.ipynb #6de6ea81
 def _grid(query, index, neighbors, root, scores, size):
     "Rows of a query table, each with its `neighbors` (Q, k), rows of the table `index`, -1 for none; `scores` (Q, k)"
     fig, axs = _tile_rows(*neighbors.shape, size)
@@ -111,7 +114,7 @@ def _grid(query, index, neighbors, root, scores, size):
             _tile(ax, x.image, f'{_label(x, n)}\n{value:.2f}{domain}', _kind(q, x), root)
     return fig
 
-# %% ../nbs/24_plots.ipynb #107cfa11
+# %% ../nbs/24_plots.ipynb #79d14cc0
 def plot_retrieval(
     query: Embeddings,  # a few rows; each becomes a row of the figure
     index: Embeddings,  # searched
@@ -127,7 +130,7 @@ def plot_retrieval(
     scores = 1 - distances if metric == 'cosine' else distances
     return _grid(query.table, index.table, ids, root, scores, size)
 
-# %% ../nbs/24_plots.ipynb #56e36ed7
+# %% ../nbs/24_plots.ipynb #cf2a1f6b
 def _ordered_rows(report, worst):
     "Row numbers of the queries that have a score, one a class, the worst or the best first"
     df = report.per_query.reset_index(drop=True)
@@ -135,6 +138,7 @@ def _ordered_rows(report, worst):
     df = df[df.n_relevant > 0].sort_values([mmp, ap], ascending=worst, kind='stable')
     return df.drop_duplicates(CLASS).index
 
+# %% ../nbs/24_plots.ipynb #eeec758a
 def plot_queries(
     report: Report,  # what `evaluate` found
     query: Embeddings,  # the queries it was made with
@@ -154,7 +158,7 @@ def plot_queries(
     scores = 1 - distances if report.settings['metric'] == 'cosine' else distances
     return _grid(query.table.iloc[rows], index.table, report.neighbors[rows], root, scores, size)
 
-# %% ../nbs/24_plots.ipynb #51363502
+# %% ../nbs/24_plots.ipynb #c20de797
 def confusions(
     report: Report,  # what `evaluate` found
     index: pd.DataFrame,  # the index's table
@@ -170,7 +174,7 @@ def confusions(
     pairs = pairs.rename('queries').reset_index()
     return pairs.assign(share=pairs.queries/pairs.groupby('from').queries.transform('sum'))
 
-# %% ../nbs/24_plots.ipynb #5f9a8318
+# %% ../nbs/24_plots.ipynb #dbf18f19
 def _plot_pairs(df, n):
     "Bars of the most confused pairs of classes"
     wrong = df[df['from'] != df['for']][:n][::-1]
@@ -184,6 +188,7 @@ def _plot_pairs(df, n):
     ax.xaxis.get_major_locator().set_params(integer=True)
     return fig
 
+# %% ../nbs/24_plots.ipynb #d6c5ab72
 def _plot_matrix(df, by, n):
     "A matrix of shares, of the `n` most frequent keys"
     shares = df.pivot(index='from', columns='for', values='share')
@@ -201,7 +206,7 @@ def _plot_matrix(df, by, n):
     fig.colorbar(im, ax=ax).ax.tick_params(labelsize=7)
     return fig
 
-# %% ../nbs/24_plots.ipynb #4041a89e
+# %% ../nbs/24_plots.ipynb #f8dade5a
 def plot_confusion(
     report: Report,  # what `evaluate` found
     index: pd.DataFrame,  # the index's table
@@ -212,9 +217,9 @@ def plot_confusion(
     df = confusions(report, index, by)
     return _plot_pairs(df, n) if by == 'class' else _plot_matrix(df, by, n)
 
-# %% ../nbs/24_plots.ipynb #41b29655
+# %% ../nbs/24_plots.ipynb #e89b6c25
 def _matching_pairs(a, b, n, rng):
-    "Rows (M,), (M,) of equal classes, some of them more than once; about 4 `n` at most, the same number for each of `a`"
+    "Rows (M,), (M,) of equal classes, some more than once; about 4 `n` at most, spread evenly over `a`"
     order = np.argsort(b, kind='stable')
     n_b = np.bincount(b, minlength=max(a.max(), b.max()) + 1)
     start = np.cumsum(n_b) - n_b
@@ -223,6 +228,7 @@ def _matching_pairs(a, b, n, rng):
     j = order[start[a[i]] + (rng.random(len(i))*n_b[a[i]]).astype(int)]
     return i, j
 
+# %% ../nbs/24_plots.ipynb #fac5d89e
 def _unit(x): return x/np.linalg.norm(x, axis=1, keepdims=True).clip(1e-12)
 
 def _pair_cosines(query, index, exclude=('id',), n=20_000, seed=42):
@@ -244,7 +250,7 @@ def _pair_cosines(query, index, exclude=('id',), n=20_000, seed=42):
         cosines.append((q[i]*x[j]).sum(1))
     return cosines
 
-# %% ../nbs/24_plots.ipynb #5ecf5e2f
+# %% ../nbs/24_plots.ipynb #1e1a7662
 def plot_similarities(
     query: Embeddings,  # one side
     index: Embeddings | None = None,  # the other; None: the queries
@@ -267,7 +273,7 @@ def plot_similarities(
     _finish(ax, 'cosine', 'density', f'a match is nearer than a non-match: {auc:.3f}')
     return fig
 
-# %% ../nbs/24_plots.ipynb #4915c0d5
+# %% ../nbs/24_plots.ipynb #de368561
 def _map_points(emb, method, seed):
     "Places (N, 2) of the vectors, brought to length one, on a plane"
     x = _unit(emb.vectors)
@@ -280,6 +286,7 @@ def _map_points(emb, method, seed):
     import umap
     return umap.UMAP(metric='cosine', random_state=seed, n_jobs=1).fit_transform(x)
 
+# %% ../nbs/24_plots.ipynb #9ef65a33
 def _spread(xy, n_cells, seed):
     "Row numbers, one at random from each cell of a grid over the points"
     low, span = xy.min(0), np.ptp(xy, 0).clip(1e-12)
@@ -287,6 +294,7 @@ def _spread(xy, n_cells, seed):
     shuffled = pd.DataFrame(cells).sample(frac=1, random_state=seed)
     return shuffled.drop_duplicates().index
 
+# %% ../nbs/24_plots.ipynb #8bd5d9cb
 def _lay_picture(ax, xy, pixels, width, color):
     "The picture at `xy`, its longer side of `width` points"
     step = -(-max(pixels.shape[:2])//64)
@@ -294,7 +302,7 @@ def _lay_picture(ax, xy, pixels, width, color):
     im = OffsetImage(pixels, zoom=width/max(pixels.shape[:2]))
     ax.add_artist(AnnotationBbox(im, xy, pad=.1, bboxprops=dict(edgecolor=color, linewidth=1.2)))
 
-# %% ../nbs/24_plots.ipynb #6933c293
+# %% ../nbs/24_plots.ipynb #d3775b39
 def plot_map(
     emb: Embeddings,  # the pictures to lay out
     root=None,  # folder the pictures are relative to, for thumbnails; None: points only
@@ -323,7 +331,7 @@ def plot_map(
     ax.legend(fontsize=7, loc='upper center', bbox_to_anchor=(.5, -.12), ncols=4, frameon=False, markerscale=2)
     return fig
 
-# %% ../nbs/24_plots.ipynb #117f7af6
+# %% ../nbs/24_plots.ipynb #e4ad377a
 def _keep_inside(fig, ax, labels):
     "Move labels that would cross the left axis to the other side of their bubbles"
     left = ax.get_xlim()[0]
@@ -333,6 +341,7 @@ def _keep_inside(fig, ax, labels):
     for label in labels:
         if label.get_window_extent().x0 < edge: label.set(x=-label.get_position()[0], ha='left')
 
+# %% ../nbs/24_plots.ipynb #ef0c6407
 def plot_scores(
     models: pd.DataFrame,  # index or column `name`; columns `parameters` and `trained`, both in millions, and the score
     score: str = 'mMP@5',  # column of the score
@@ -359,18 +368,19 @@ def plot_scores(
     _keep_inside(fig, ax, labels)
     return fig
 
-# %% ../nbs/24_plots.ipynb #13d39a28
+# %% ../nbs/24_plots.ipynb #86e74429
 def _unit_vectors(embed, x):
     "Unit vectors (B, D), on the CPU, of pictures (B, 3, H, W) uint8; `embed` is a function or has `embed_batch`"
     return F.normalize(getattr(embed, 'embed_batch', embed)(x).float().cpu(), dim=1)
 
+# %% ../nbs/24_plots.ipynb #d12266e8
 @torch.no_grad()
 def occlusion(
     embed,  # an `Embedder`, or a function: uint8 (B, 3, H, W) -> (B, D)
     picture: torch.Tensor,  # (3, H, W) uint8
     vector,  # (D,) the vector it is compared with
     grid: int = 9,  # steps in each direction
-    cover: float = .22,  # side of the gray square, as a part of the picture's
+    cover: float = .22,  # side of the square that covers, as a part of the picture's
     batch_size: int = 32,  # pictures at a time
 ) -> np.ndarray:  # (grid, grid) float32: how far the cosine falls with this part covered
     "Occlusion saliency (Zeiler and Fergus 2014) of the cosine to another vector"
@@ -378,7 +388,7 @@ def occlusion(
     h, w = max(1, round(cover*H)), max(1, round(cover*W))
     top = np.linspace(0, H - h, grid).round().astype(int)
     left = np.linspace(0, W - w, grid).round().astype(int)
-    gray = picture.float().mean((1, 2)).round().to(torch.uint8)[:, None, None]
+    color = picture.float().mean((1, 2)).round().to(torch.uint8)[:, None, None]
     corners = [(i, j) for i in top for j in left]
     vector = F.normalize(torch.as_tensor(vector).float().flatten(), dim=0)
     whole = _unit_vectors(embed, picture[None]) @ vector
@@ -386,11 +396,11 @@ def occlusion(
     for n in range(0, len(corners), batch_size):
         part = corners[n:n + batch_size]
         covered = picture.repeat(len(part), 1, 1, 1)
-        for x, (i, j) in zip(covered, part): x[:, i:i + h, j:j + w] = gray
+        for x, (i, j) in zip(covered, part): x[:, i:i + h, j:j + w] = color
         cosines.append(_unit_vectors(embed, covered) @ vector)
     return (whole - torch.cat(cosines)).reshape(grid, grid).numpy()
 
-# %% ../nbs/24_plots.ipynb #796b6d13
+# %% ../nbs/24_plots.ipynb #126e23d8
 def plot_saliency(
     embed,  # an `Embedder`, or a function: uint8 (B, 3, H, W) -> (B, D)
     a,  # path or bytes of one picture
@@ -408,15 +418,15 @@ def plot_saliency(
     for (plain, covered), p, fall in zip(axs.reshape(2, 2), pictures, maps):
         plain.imshow(p.permute(1, 2, 0))
         covered.imshow(p.float().mean(0), cmap='gray')
-        extent = 0, p.shape[2], p.shape[1], 0
-        im = covered.imshow(fall, cmap='PuOr_r', vmin=-top, vmax=top, alpha=.65, extent=extent, interpolation='bilinear')
+        size = dict(extent=(0, p.shape[2], p.shape[1], 0), interpolation='bilinear')
+        im = covered.imshow(fall, cmap='PuOr_r', vmin=-top, vmax=top, alpha=.65, **size)
     bar = fig.colorbar(im, ax=axs, shrink=.8)
     bar.ax.tick_params(labelsize=6)
     bar.set_label('fall of the cosine', fontsize=7)
     fig.suptitle(f'cosine {va @ vb:.2f}', fontsize=9)
     return fig
 
-# %% ../nbs/24_plots.ipynb #5c347dbe
+# %% ../nbs/24_plots.ipynb #930e933d
 def plot_neighbors(
     picture,  # path or bytes of the picture searched with
     found: pd.DataFrame,  # what a search of one picture returned
@@ -432,7 +442,7 @@ def plot_neighbors(
         _tile(ax, x.image, f'{_label(x, n)}\n{x[measure]:.2f} {_short(x.domain, n - 2)}', root=root)
     return fig
 
-# %% ../nbs/24_plots.ipynb #f95f2ffd
+# %% ../nbs/24_plots.ipynb #fbf8da41
 def _table_curves(df):
     "name -> (x, y) of the columns that hold numbers, and the name of the x axis"
     steps = [c for c in ('step', 'epoch') if c in df]
@@ -442,15 +452,18 @@ def _table_curves(df):
     curves = {c: (x[known[c]], df.loc[known[c], c]) for c in df if known[c].any()}
     return curves, steps[0] if steps else 'row'
 
+# %% ../nbs/24_plots.ipynb #54ae34b1
 def _recorder_curves(recorder):
     "The same from what fastai's `Recorder` has kept"
     steps = np.arange(1, len(recorder.losses) + 1)
-    curves = {'train_loss': (steps, np.array([float(o) for o in recorder.losses])), 'lr': (steps, np.array(recorder.lrs, float))}
+    losses = [float(o) for o in recorder.losses]
+    curves = {'train_loss': (steps, np.array(losses)), 'lr': (steps, np.array(recorder.lrs, float))}
     for name, values in zip(recorder.metric_names[1:-1], zip(*recorder.values)):
         known = [(step, float(v)) for step, v in zip(recorder.iters, values) if v is not None]
         if known: curves.setdefault(name, tuple(np.array(known).T))
     return {name: (x, y) for name, (x, y) in curves.items() if len(y)}, 'step'
 
+# %% ../nbs/24_plots.ipynb #c7db64b4
 def _panels(curves):
     "title -> names of the curves that are drawn together"
     losses = [c for c in curves if c.endswith('loss')]
@@ -459,9 +472,9 @@ def _panels(curves):
     panels = {'loss': losses, 'learning rate': rates, 'metrics': metrics}
     return {title: names for title, names in panels.items() if names}
 
-# %% ../nbs/24_plots.ipynb #41123ff0
+# %% ../nbs/24_plots.ipynb #3a426b43
 def plot_losses(
-    log,  # a Learner that was fitted, its recorder, or a DataFrame: a row a step or epoch, columns such as step, train_loss, valid_loss, lr
+    log,  # a Learner that was fitted, or a DataFrame: a row a step or epoch; step, train_loss, valid_loss, lr ...
 ) -> Figure:
     "Losses, the learning rate and, where there are any, the metrics of a training"
     is_table = isinstance(log, pd.DataFrame)

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['search_app', 'serve']
 
-# %% ../nbs/40_serve.ipynb #05b4143d
+# %% ../nbs/40_serve.ipynb #9b9d4935
 import contextlib
 import io
 import json
@@ -22,13 +22,14 @@ from .core import require_packages
 from .images import ImageError, decode_image, safe_join
 from .index import Index
 
-# %% ../nbs/40_serve.ipynb #3d7a344f
+# %% ../nbs/40_serve.ipynb #a42d46d2
 def _picture_path(root, image):
     "Where a picture of the index's table lies, links followed; `ImageError` where that is outside the root"
     path = safe_join(root, image).resolve()
     if not path.is_relative_to(Path(root).resolve()): raise ImageError(f'{image}: leads out of the root')
     return path
 
+# %% ../nbs/40_serve.ipynb #2a382a6c
 def _thumbnail(path, size=320):
     "A JPEG, its longer side of `size` at most, made from the pixels"
     picture = Image.fromarray(np.ascontiguousarray(decode_image(path)))
@@ -37,12 +38,13 @@ def _thumbnail(path, size=320):
     picture.save(out, 'JPEG', quality=88)
     return out.getvalue()
 
-# %% ../nbs/40_serve.ipynb #bc70a962
+# %% ../nbs/40_serve.ipynb #b2cc1484
 _HEADERS = {
     'X-Content-Type-Options': 'nosniff',
     'Referrer-Policy': 'no-referrer',
     'Cross-Origin-Resource-Policy': 'same-origin',
-    'Content-Security-Policy': "default-src 'self'; img-src 'self' blob: data:; frame-ancestors 'none'; base-uri 'none'",
+    'Content-Security-Policy':
+        "default-src 'self'; img-src 'self' blob: data:; frame-ancestors 'none'; base-uri 'none'",
 }
 
 def _response(body, media_type, status=200):
@@ -52,12 +54,13 @@ def _response(body, media_type, status=200):
 def _json(content, status=200): return _response(json.dumps(content), 'application/json', status)
 def _error(text, status): return _json({'error': text}, status)
 
+# %% ../nbs/40_serve.ipynb #730fa8c4
 def _page_file(name, media_type):
     "An endpoint that answers with a file of the page"
     body = (files('unifex')/'page'/name).read_text(encoding='utf-8')
     return lambda request: _response(body, media_type)
 
-# %% ../nbs/40_serve.ipynb #87b080c9
+# %% ../nbs/40_serve.ipynb #31f2b5c8
 async def _read_upload(request, limit):
     "The body of a request, or None where it is longer than `limit` bytes"
     data = bytearray()
@@ -68,7 +71,7 @@ async def _read_upload(request, limit):
         if n <= limit: data += part  # the rest is read, or the sender would not hear why
     return bytes(data) if n <= limit else None
 
-# %% ../nbs/40_serve.ipynb #69833829
+# %% ../nbs/40_serve.ipynb #28dbc851
 class _Answers:
     "The endpoints of the search page"
     def __init__(self, index, root, k, max_mb):
@@ -108,7 +111,7 @@ class _Answers:
         try: return await run_in_threadpool(self.neighbors, data)
         except ImageError as e: return _error(f'This is no picture that can be read ({e}).', 415)
 
-# %% ../nbs/40_serve.ipynb #326e56bb
+# %% ../nbs/40_serve.ipynb #6e774df8
 _LOCAL = '127.0.0.1', 'localhost'
 
 def search_app(
@@ -138,7 +141,7 @@ def search_app(
     ]
     return Starlette(routes=routes, middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=list(hosts))])
 
-# %% ../nbs/40_serve.ipynb #834170c9
+# %% ../nbs/40_serve.ipynb #165b72e5
 def serve(
     index: Index,  # with its embedder
     root: str | Path | None = None,  # folder its pictures are relative to; None: `index.root`
@@ -154,7 +157,8 @@ def serve(
     config = uvicorn.Config(app, log_level='warning', access_log=False, timeout_graceful_shutdown=2)
     server = uvicorn.Server(config)
     try: listener = socket.create_server((host, port))
-    except OSError as e: raise OSError(f'cannot listen on {host}:{port}: {e.strerror}; choose another with --port') from None
+    except OSError as e:
+        raise OSError(f'cannot listen on {host}:{port}: {e.strerror}; choose another with --port') from None
     with listener:
         url = f'http://{host}:{listener.getsockname()[1]}'
         if ready: ready(url, server)
