@@ -84,7 +84,7 @@ def _run_backbone(
     half = device.type == 'cuda' and dtype != torch.float32
     with torch.autocast('cuda', dtype, enabled=half): return backbone(x).float()
 
-# %% ../nbs/32_features.ipynb #34767140
+# %% ../nbs/32_features.ipynb #d7a91503
 def _to_stored(x: Tensor, dtype: torch.dtype) -> Tensor:
     "`x` on the CPU as `dtype`; `ValueError` where that does not hold the numbers"
     y = x.to('cpu', dtype)
@@ -104,7 +104,7 @@ def _view_keys(
     out[..., 0] ^= mixed*out.any(-1)
     return out
 
-# %% ../nbs/32_features.ipynb #79adad77
+# %% ../nbs/32_features.ipynb #2969f95e
 class _ViewRows(ImageRows):
     "Item i is view i % V of picture i // V; an `ImageError` where the picture is not what `keys` says"
 
@@ -169,7 +169,7 @@ class _Shares:
         finally:
             for share in list(self.claims): self.release(share)
 
-# %% ../nbs/32_features.ipynb #cf9117a4
+# %% ../nbs/32_features.ipynb #7626315c
 @patch
 def batches(
     self: _Shares,
@@ -247,7 +247,7 @@ def _await_shards(
                           'a store for several machines must be a folder that all of them see')
         time.sleep(.2)
 
-# %% ../nbs/32_features.ipynb #877bcd00
+# %% ../nbs/32_features.ipynb #ccbef50f
 def _missing(
     store: FeatureStore,
     keys: np.ndarray,  # (N, V, 2) uint64
@@ -278,7 +278,7 @@ def _feature_set(store, table, root, rows, keys, errors) -> FeatureSet:
     first = f'{failed.image[0]}: {failed.error[0]}' if len(failed) else 'the table is empty'
     raise ValueError(f'none of the {len(table)} pictures below {root} could be read (is it the right root?); {first}')
 
-# %% ../nbs/32_features.ipynb #d8e5f447
+# %% ../nbs/32_features.ipynb #bcd064c8
 def _fill_store(
     store: FeatureStore,
     backbone: nn.Module,
@@ -305,7 +305,7 @@ def _fill_store(
         if not rank0_only(_set_aside_damaged, store, found): return found, errors
     raise OSError(f'{store.path}: shards are damaged again as soon as they are written; check the disk')
 
-# %% ../nbs/32_features.ipynb #bfd2b75e
+# %% ../nbs/32_features.ipynb #50459358
 def _random_part(
     transform: TrainTransform | None,
     views: int,
@@ -409,7 +409,7 @@ def _place(
     if on_gpu: x = x.to(device)
     return x.flatten(0, -2)
 
-# %% ../nbs/32_features.ipynb #475f4d9c
+# %% ../nbs/32_features.ipynb #2cea2109
 class FeatureDL(EpochDL):
     "Batches (features float32 (B, D), class ids int64 (B,)) of a `FeatureSet`; each epoch shows one view of a picture"
 
@@ -442,7 +442,7 @@ class FeatureDL(EpochDL):
         yield from map(self.after_batch, self.create_batches(self.get_idxs()))
         self.after_iter()
 
-# %% ../nbs/32_features.ipynb #1d28e1c1
+# %% ../nbs/32_features.ipynb #e0174641
 @patch
 def _drawn_views(self: FeatureDL) -> np.ndarray:  # (N,)
     "Which view this epoch shows of each picture: by chance where it shuffles, else the first"
@@ -470,7 +470,7 @@ def create_batches(self: FeatureDL, rows: np.ndarray) -> Iterator[tuple[Tensor, 
         for i in range(first, min(first + step, n_batches*bs), bs):
             yield x[i - first:i - first + bs].to(self.device).float(), y[i:i + bs]
 
-# %% ../nbs/32_features.ipynb #81d03e24
+# %% ../nbs/32_features.ipynb #ceb79c81
 def feature_dls(
     train: FeatureSet,  # its table has `class_id`, see `add_class_ids`
     valid: FeatureSet | None = None,  # rows to evaluate on; their class ids may be -1
@@ -487,7 +487,7 @@ def feature_dls(
     if valid is not None: dls.append(FeatureDL(valid, **how))
     return DataLoaders(*dls, device=device)
 
-# %% ../nbs/32_features.ipynb #2d9958bc
+# %% ../nbs/32_features.ipynb #0ca34db1
 @patch
 def show_batch(
     self: FeatureDL,
