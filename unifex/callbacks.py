@@ -56,7 +56,7 @@ def _embed_shares(model: nn.Module, dl) -> Tensor:
     for r, part in enumerate(parts): out[owner == r] = part
     return out
 
-# %% ../nbs/33_callbacks.ipynb #20d0dd12
+# %% ../nbs/33_callbacks.ipynb #d6e46074
 def averaged_weights(learn: Learner):
     "Context: the averages of `EMA` in the model for a while; nothing changes where there is no `EMA`"
     ema = getattr(learn, 'ema', None)
@@ -178,6 +178,7 @@ class ScheduleByStep(ParamScheduler):
 # %% ../nbs/33_callbacks.ipynb #06e2f9ff
 class Autocast(MixedPrecision):
     "Forward pass in bf16, on any device; weights, loss and optimizer stay in fp32"
+    name = 'mixed_precision'  # on the Learner, as fastai's
 
     def __init__(self, device_type: str = 'cpu'):
         super().__init__('bf16')
@@ -215,7 +216,7 @@ class SAM(Callback):
         with torch.no_grad():
             for p, old in zip(params, before): p.copy_(old)
 
-# %% ../nbs/33_callbacks.ipynb #b37aab74
+# %% ../nbs/33_callbacks.ipynb #f99c5b56
 def _trained(model: nn.Module) -> dict[str, nn.Parameter]:
     "The parameters that learn, by name"
     return {name: p for name, p in model.named_parameters() if p.requires_grad}
@@ -320,11 +321,11 @@ def lp_ft(
     probe: int,  # epochs
 ) -> Callable[[int], set[str]]:
     "A plan for `Unfreeze`: neck and head for `probe` epochs, then everything"
-    return lambda epoch: {'neck', 'head'} if epoch < probe else {'body', 'neck', 'head'}
+    return lambda epoch: {'neck', 'head'} if epoch < probe else {'backbone', 'neck', 'head'}
 
 def alternate(epoch: int) -> set[str]:
     "A plan for `Unfreeze`: the head in even epochs, counted from 0, backbone and neck in odd ones"
-    return {'body', 'neck'} if epoch % 2 else {'head'}
+    return {'backbone', 'neck'} if epoch % 2 else {'head'}
 
 # %% ../nbs/33_callbacks.ipynb #af8270e4
 class TrainingError(RuntimeError):
@@ -358,7 +359,7 @@ class PrintLoss(Callback):
         if not self.learn.training or self.train_iter % self.every: return
         print(f'step {self.train_iter}, epoch {self.epoch + 1}: loss {float(self.learn.smooth_loss):.4f}')
 
-# %% ../nbs/33_callbacks.ipynb #788abfab
+# %% ../nbs/33_callbacks.ipynb #790f1da7
 class _LossModel(nn.Module):
     "Pictures or features, and labels -> mean loss (scalar): all that learns in one forward pass"
 
@@ -405,7 +406,7 @@ class DistributedSteps(Callback):
         self.learn.loss_func = self.own_loss
         self.wrapped = None
 
-# %% ../nbs/33_callbacks.ipynb #df641551
+# %% ../nbs/33_callbacks.ipynb #960334b8
 @patch
 def before_train(self: DistributedSteps):
     "Wrap the model where other parameters learn than before"
@@ -420,17 +421,17 @@ def before_train(self: DistributedSteps):
 @patch
 def _has_unused(self: DistributedSteps) -> bool:
     "Whether a picture leaves parameters of the backbone without a gradient"
-    body = getattr(self.learn.model, 'body', None)
-    params = [p for p in body.parameters() if p.requires_grad] if body else []
+    backbone = getattr(self.learn.model, 'backbone', None)
+    params = [p for p in backbone.parameters() if p.requires_grad] if backbone else []
     if not params: return False
     x = to_device(self.dls.train.one_batch()[0][:1], params[0].device)
     if not len(x): return True
-    training = body.training
-    try: grads = torch.autograd.grad(body.eval()(x).float().sum(), params, allow_unused=True)
-    finally: body.train(training)
+    training = backbone.training
+    try: grads = torch.autograd.grad(backbone.eval()(x).float().sum(), params, allow_unused=True)
+    finally: backbone.train(training)
     return any(g is None for g in grads)
 
-# %% ../nbs/33_callbacks.ipynb #fcee23fd
+# %% ../nbs/33_callbacks.ipynb #ab741cfe
 @patch
 def before_batch(self: DistributedSteps):
     "Put the wrapped model, and the labels beside the pictures, in place for the forward pass"

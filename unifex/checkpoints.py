@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['ResumableLearner', 'Resume', 'latest_checkpoint', 'Checkpoint']
 
-# %% ../nbs/34_checkpoints.ipynb #5481d3a3
+# %% ../nbs/34_checkpoints.ipynb #2407be50
 import json, random, shutil, signal, threading, time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,7 +24,7 @@ from .callbacks import RaiseOnNaN, TrainingError, averaged_weights
 from .core import atomic_path
 from .distributed import barrier, ranks
 
-# %% ../nbs/34_checkpoints.ipynb #fa1687df
+# %% ../nbs/34_checkpoints.ipynb #e9610676
 def _random_state() -> tuple[dict, dict]:  # tensors by name, and the rest, for JSON
     "The state of all random numbers"
     kind, numbers, *rest = np.random.get_state()
@@ -40,7 +40,7 @@ def _set_random_state(tensors: dict, info: dict):
     torch.set_rng_state(tensors['torch'])
     if 'cuda' in tensors and torch.cuda.is_available(): torch.cuda.set_rng_state(tensors['cuda'])
 
-# %% ../nbs/34_checkpoints.ipynb #86a4bab4
+# %% ../nbs/34_checkpoints.ipynb #83edb4c8
 def _below(tensors: dict, prefix: str) -> dict:
     "The tensors whose names begin with `prefix`, without it"
     return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
@@ -60,7 +60,7 @@ def _load_model(model: nn.Module, tensors: dict):
     if not (unknown or missing): return
     raise TrainingError(f'the checkpoint is of another model: {len(unknown)} unknown tensors, {len(missing)} missing')
 
-# %% ../nbs/34_checkpoints.ipynb #3fbea730
+# %% ../nbs/34_checkpoints.ipynb #2fe4394d
 def _optimizer_state(learn: Learner) -> tuple[dict, dict]:
     state = learn.opt.state_dict()
     tensors, numbers = {}, []
@@ -78,7 +78,7 @@ def _load_optimizer(learn: Learner, tensors: dict, info: dict):
         own = {k: v if v.ndim == 0 and not p.is_cuda else v.to(p.device) for k, v in own.items()}
         learn.opt.state[p] = numbers | own
 
-# %% ../nbs/34_checkpoints.ipynb #68984e6d
+# %% ../nbs/34_checkpoints.ipynb #60bb4b3f
 def _recorder_state(learn: Learner) -> dict:
     rec = learn.recorder
     return dict(values=[list(v) for v in rec.values], losses=[float(loss) for loss in rec.losses],
@@ -93,7 +93,7 @@ def _load_recorder(learn: Learner, smooth_loss: Tensor, info: dict):
     rec.smooth_loss.count = info['count']
     rec.smooth_loss.val = smooth_loss
 
-# %% ../nbs/34_checkpoints.ipynb #fbcc6659
+# %% ../nbs/34_checkpoints.ipynb #7652eed6
 def _training_state(
     learn: Learner,
     epoch: int,  # to go on with
@@ -132,7 +132,7 @@ def _load_training_state(learn: Learner, tensors: dict, info: dict):
     scaler = getattr(learn, 'scaler', None)
     if scaler and 'scaler' in info: scaler.load_state_dict(info['scaler'])
 
-# %% ../nbs/34_checkpoints.ipynb #3f762d1a
+# %% ../nbs/34_checkpoints.ipynb #57ff6c32
 class ResumableLearner(Learner):
     "A Learner that can start in the middle of an epoch and end in the middle of one"
     start = 0, 0  # the epoch to start with, and the batch within it
@@ -152,7 +152,7 @@ class ResumableLearner(Learner):
             if self.training and self.max_batches and self.train_iter >= self.max_batches: break
             self.one_batch(i, batch)
 
-# %% ../nbs/34_checkpoints.ipynb #00407377
+# %% ../nbs/34_checkpoints.ipynb #9b847cfe
 def _read_checkpoint(folder: Path, key: str) -> tuple[dict, dict]:
     "Tensors and the rest; `TrainingError` where it is broken or of another training"
     try:
@@ -196,7 +196,7 @@ class Resume(Callback):
 
     def after_fit(self): self.learn.start = 0, 0
 
-# %% ../nbs/34_checkpoints.ipynb #ff3ec2da
+# %% ../nbs/34_checkpoints.ipynb #2a848757
 def _checkpoints(folder: str | Path) -> list[Path]:
     "All checkpoints below `folder`, by how far they have come"
     found = {}
@@ -211,7 +211,7 @@ def latest_checkpoint(
     "The checkpoint that has come furthest; None where there is none"
     return next(reversed(_checkpoints(folder)), None)
 
-# %% ../nbs/34_checkpoints.ipynb #c7e72a0a
+# %% ../nbs/34_checkpoints.ipynb #fb1866a1
 class Checkpoint(Callback):
     "Write checkpoints below `folder`: after named epochs, every so many batches, and `last` every minute and on Ctrl-C"
     order = 80  # when the step and its measurements are done
@@ -251,7 +251,7 @@ class Checkpoint(Callback):
             if self.uploads: self.uploads.put(self.latest)
         self.tidy()
 
-# %% ../nbs/34_checkpoints.ipynb #92be6dfa
+# %% ../nbs/34_checkpoints.ipynb #10b79f0f
 @patch
 def _write(self: Checkpoint, folder: Path, epoch: int, batch: int, with_embedder: bool):
     tensors, info = _training_state(self.learn, epoch, batch)
@@ -271,7 +271,7 @@ def tidy(self: Checkpoint):
         shutil.rmtree(path, ignore_errors=True)
         self.written.remove(path)
 
-# %% ../nbs/34_checkpoints.ipynb #8b1f1579
+# %% ../nbs/34_checkpoints.ipynb #d54353f7
 @patch
 def _late(self: Checkpoint) -> bool: return self.stop or time.monotonic() - self.since > self.seconds
 
@@ -297,7 +297,7 @@ def after_epoch(self: Checkpoint):
     self.due = False
     self._end_if_asked()
 
-# %% ../nbs/34_checkpoints.ipynb #cb0a4c5b
+# %% ../nbs/34_checkpoints.ipynb #52ff9b94
 @patch
 def _end_if_asked(self: Checkpoint):
     if not self.stop: return

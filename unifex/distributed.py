@@ -46,6 +46,7 @@ def _local_gpu(
                          'leave it empty, each takes its own')
     return local_rank
 
+# %% ../nbs/09_distributed.ipynb #72a16d9d
 def init_ranks(
     device: str | torch.device = '',  # of the training; one on the CPU needs no GPU
 ) -> tuple[int, int]:  # as `ranks`
@@ -71,6 +72,7 @@ def _cpu_group():
     world = dist.group.WORLD
     return world if 'cpu:' in dist.get_backend_config() else _gloo_group(world)
 
+# %% ../nbs/09_distributed.ipynb #6ff9b29e
 def rank0_only(f, *args, **kwargs):
     "`f(*args, **kwargs)`, called on rank 0 alone: its result, or its exception, on all ranks"
     rank, world_size = ranks()
@@ -114,6 +116,7 @@ def shard(
     rows = getattr(rows, 'iloc', rows)
     return rows[rank::world_size]
 
+# %% ../nbs/09_distributed.ipynb #c540684c
 def unshard(
     shards: list[np.ndarray],  # of every rank, in their order; only the first axis may differ
 ) -> np.ndarray:  # all rows in their order
@@ -161,6 +164,7 @@ def _signals_to(
     finally:
         for s, handler in before.items(): signal.signal(s, handler)
 
+# %% ../nbs/09_distributed.ipynb #0fe1c5d6
 def launch(
     args: list[str],  # of Python: a script, or -c and code, and what follows
     processes: int,
@@ -185,6 +189,7 @@ def training_gpus(
     if missing: raise ValueError(f'gpu_ids names {missing}, and this machine has the GPUs {visible}')
     return list(dict.fromkeys(gpu_ids))
 
+# %% ../nbs/09_distributed.ipynb #8840cf1e
 def run_device(
     device: str = '',  # of the training
     gpu_ids: list[int] | None = None,

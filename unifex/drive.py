@@ -7,7 +7,7 @@ __all__ = ['google_login', 'GoogleDrive']
 
 # %% ../nbs/09_drive.ipynb #af377fdc
 import hashlib, json, logging, os, re, threading, warnings
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from functools import cached_property, partial
@@ -29,6 +29,7 @@ def _need_google():
         packages = 'google-auth google-auth-oauthlib requests'
         raise HubError(f'Google Drive needs some packages: pip install {packages}') from None
 
+# %% ../nbs/09_drive.ipynb #1af08746
 def _read_json(path: Path) -> dict:
     "A JSON of Google's; `HubError` names what else it is, without what is in it"
     data = path.read_bytes()
@@ -44,6 +45,7 @@ def _read_json(path: Path) -> dict:
         warnings.warn(f'{path} can be read by others: chmod 600 {path}')
     return found
 
+# %% ../nbs/09_drive.ipynb #6310ab19
 def _write_private(path: Path, text: str) -> Path:
     "Write a file that only the user can read, whole or not at all"
     with atomic_path(path) as tmp:
@@ -72,6 +74,7 @@ def _token(
     raise HubError(f'there is no token {path}. On a machine with a browser: '
                    f'google_login({str(secret)!r}, {str(path)!r}){missing}')
 
+# %% ../nbs/09_drive.ipynb #0fb9ef05
 def _credentials(
     token: str | Path | dict = '',  # JSON of a token or of a service account's key, its path or its content
     client_secret: str | Path = '',  # path of the OAuth client's JSON, or of a service account's key
@@ -103,6 +106,7 @@ def _unlogged(*packages: str):
     finally:
         for logger in enabled: logger.disabled = False
 
+# %% ../nbs/09_drive.ipynb #1954f845
 def google_login(
     client_secret: str | Path,  # JSON of an OAuth client of the type Desktop app
     token: str | Path = '',  # where to keep the token; '': unifex/google_token.json in the user's configuration
@@ -170,6 +174,7 @@ def _reason(response) -> tuple[str, str]:
     errors = error.get('errors') or [{}]
     return errors[0].get('reason', ''), error.get('message', '')
 
+# %% ../nbs/09_drive.ipynb #347c2b6f
 def _response_error(
     what: str,  # was asked
     response,
@@ -204,6 +209,7 @@ def _connection_errors(
     except GoogleAuthError as e:
         raise HubError(f'Google does not accept the credentials ({type(e).__name__}): {log_in}') from None
 
+# %% ../nbs/09_drive.ipynb #292327c5
 @patch
 def _once(self: GoogleDrive, method: str, path: str, ok=(200, 201), **kwargs):
     "The answer to a request, or `HubError`"
@@ -234,6 +240,7 @@ def _uploaded(
         raise HubError(f"{name} has no content to fetch: it is a folder or a document of Google's")
     return Uploaded(name, int(file['size']), f"md5:{file['md5Checksum']}", file.get('webViewLink', ''))
 
+# %% ../nbs/09_drive.ipynb #22251e49
 @patch
 def _children(
     self: GoogleDrive,
@@ -267,6 +274,7 @@ def _make_folder(self: GoogleDrive, path: str) -> str:
         folder = there[0]['id']
     return folder
 
+# %% ../nbs/09_drive.ipynb #f05b98ef
 @patch
 def _find(self: GoogleDrive, path: str) -> dict:
     "A file or folder by its path below the hub's own; `HubError` with the nearest names"
@@ -279,34 +287,17 @@ def _find(self: GoogleDrive, path: str) -> dict:
         found = there[0]
     return found
 
-# %% ../nbs/09_drive.ipynb #fff237b0
-class _Note:
-    "The session of an upload under way; where the cache cannot be written to, another process begins anew"
-    def __init__(
-        self,
-        name: str,  # address of the hub, and name there
-        path: Path,  # the file here
-        replaces: str | None,  # id of the file that it takes the place of
-    ):
-        path = path.absolute()
-        stat = path.stat()
-        self.upload = dict(name=name, path=str(path), size=stat.st_size, changed=stat.st_mtime_ns, replaces=replaces)
-        key = hashlib.sha1(f'{name} {path}'.encode(), usedforsecurity=False).hexdigest()
-        self.file = cache_dir()/'uploads'/f'{key}.json'
-
-    def read(self) -> str:
-        "The session; '' where there is none, or the file has changed since"
-        try: note = json.loads(self.file.read_text(encoding='utf-8'))
-        except (OSError, ValueError): return ''
-        return note['session'] if note == self.upload | {'session': note.get('session')} else ''
-
-    def write(self, session: str):
-        try: _write_private(self.file, json.dumps(self.upload | {'session': session}))
-        except OSError: pass
-
-    def remove(self):
-        try: self.file.unlink(missing_ok=True)
-        except OSError: pass
+# %% ../nbs/09_drive.ipynb #6aff3ac8
+def _note(
+    name: str,  # address of the hub, and name there
+    path: Path,  # the file here
+    replaces: str | None,  # id of the file that it takes the place of
+) -> Path:
+    "Where the session of an upload is noted; another place once the file has changed"
+    stat = path.stat()
+    upload = repr((name, str(path.absolute()), stat.st_size, stat.st_mtime_ns, replaces))
+    key = hashlib.sha1(upload.encode(), usedforsecurity=False).hexdigest()
+    return cache_dir()/'uploads'/key
 
 # %% ../nbs/09_drive.ipynb #319bbdfb
 @patch
@@ -375,12 +366,13 @@ def _push_file(self: GoogleDrive, name: str, path: Path) -> Uploaded:
         files = [child for child in self._children(parent, leaf) if 'md5Checksum' in child]
         if files and _uploaded(files[0], name).matches(path): return files[0]
         replaces = files[0]['id'] if files else None
-        note = _Note(f'{self.address}/{name}', path, replaces)
-        old = note.read()
-        session = old or self._open_session(leaf, path.stat().st_size, parent, replaces)
-        note.write(session)
-        file = self._send(session, path, new=not old)
-        note.remove()
+        note = _note(f'{self.address}/{name}', path, replaces)
+        going_on = note.exists()
+        if going_on: session = note.read_text()
+        else: session = self._open_session(leaf, path.stat().st_size, parent, replaces)
+        with suppress(OSError): _write_private(note, session)
+        file = self._send(session, path, new=not going_on)
+        note.unlink(missing_ok=True)
         if file is None: raise HubError(f'{name}: Drive has closed the session', again=True)
         return file
 
@@ -388,6 +380,7 @@ def _push_file(self: GoogleDrive, name: str, path: Path) -> Uploaded:
     uploaded.confirm(path)
     return uploaded
 
+# %% ../nbs/09_drive.ipynb #b6e42e33
 @patch
 def push_files(self: GoogleDrive, files: dict[str, Path]) -> list[Uploaded]:
     "Send files one after another, and confirm each"
@@ -414,6 +407,7 @@ def _read_more(self: GoogleDrive, file: dict, part: Path) -> bool:
     if not n_read: raise HubError(f"{file['name']}: the connection broke", again=True)
     return part.stat().st_size >= size
 
+# %% ../nbs/09_drive.ipynb #2495b0fc
 @patch
 def _download(self: GoogleDrive, file: dict, to: Path) -> Path:
     "A file of Drive to a path"
@@ -435,6 +429,7 @@ def _safe(name: str) -> str:
     if name not in ('', '.', '..') and not re.search(r'[/\\:\0]', name): return name
     raise HubError(f'a file on the hub is called {name!r}, which is no name for a file here: rename it there')
 
+# %% ../nbs/09_drive.ipynb #9d94fce6
 @patch
 def _files_below(self: GoogleDrive, folder: str, at: str = '') -> dict[str, dict]:
     "Path -> file, of all below a folder"
@@ -445,6 +440,7 @@ def _files_below(self: GoogleDrive, folder: str, at: str = '') -> dict[str, dict
         files = found | files  # of one name the latest, which came first
     return files
 
+# %% ../nbs/09_drive.ipynb #14ed8258
 @patch
 def fetch(self: GoogleDrive, name: str = '', to: str | Path | None = None, only: tuple[str, ...] = ()) -> Path:
     "Bring a file or folder here, see the function `fetch` of `unifex.hub`"

@@ -6,7 +6,7 @@
 __all__ = ['PROTOCOLS', 'Embeddings', 'read_embeddings', 'join_embeddings', 'distractors', 'exclusion_keys', 'Report', 'evaluate',
            'evaluate_held_out', 'compare_reports']
 
-# %% ../nbs/22_evaluation.ipynb #9e004773
+# %% ../nbs/22_evaluation.ipynb #4d6b944a
 import json
 from dataclasses import dataclass
 from html import escape
@@ -23,13 +23,13 @@ from .metrics import average_precision, bootstrap_mean, mean_by, mmp_at_k, recal
 from .splits import exclusions, query_index, split_mask
 from .tables import CLASS, check_table, make_table, read_columns, read_table, require_labels, write_table
 
-# %% ../nbs/22_evaluation.ipynb #41d2ef92
+# %% ../nbs/22_evaluation.ipynb #4df4eac0
 def _as_float32(x):
     "An array, or a tensor on any device, as float32 numpy"
     if hasattr(x, 'detach'): x = x.detach().float().cpu()
     return np.asarray(x, dtype=np.float32)
 
-# %% ../nbs/22_evaluation.ipynb #18fbd284
+# %% ../nbs/22_evaluation.ipynb #7b8a10d5
 class Embeddings:
     "N vectors and the N rows of the annotation table they belong to, in memory"
     def __init__(
@@ -61,7 +61,7 @@ class Embeddings:
         n_classes = len(self.table[CLASS].dropna().drop_duplicates())
         return f'{text}, {n_classes:,} classes'
 
-# %% ../nbs/22_evaluation.ipynb #7b897c01
+# %% ../nbs/22_evaluation.ipynb #105122df
 _FILES = 'vectors.npy', 'table.csv'
 
 def _refuse_others(path):
@@ -73,7 +73,7 @@ def _refuse_others(path):
     if others:
         raise FileExistsError(f'{path} holds other things ({", ".join(others[:3])}); choose a new or empty folder')
 
-# %% ../nbs/22_evaluation.ipynb #f12ee634
+# %% ../nbs/22_evaluation.ipynb #a02651a6
 @patch
 def save(
     self: Embeddings,
@@ -90,7 +90,7 @@ def save(
         write_table(self.table, tmp/'table.csv')
     return path
 
-# %% ../nbs/22_evaluation.ipynb #4bc3bf8e
+# %% ../nbs/22_evaluation.ipynb #a0c101c8
 def _load_npy(path):
     try: return np.load(path, allow_pickle=False)
     except (ValueError, EOFError) as e: raise ValueError(f'{path} cannot be read: {e}') from None
@@ -100,7 +100,7 @@ def _split_vectors(df, column, path):
     if column not in df: raise ValueError(f'{path} has no column {column!r}{nearest(column, df.columns)}')
     return np.stack(df[column].to_numpy()), df.drop(columns=column)
 
-# %% ../nbs/22_evaluation.ipynb #d1580b44
+# %% ../nbs/22_evaluation.ipynb #3e2130f0
 @patch(cls_method=True)
 def load(
     cls: Embeddings,
@@ -115,7 +115,7 @@ def load(
         raise FileNotFoundError(f'{path} holds no {" and no ".join(missing)}; give what Embeddings.save wrote')
     return cls(_load_npy(path/'vectors.npy'), read_table(path/'table.csv'))
 
-# %% ../nbs/22_evaluation.ipynb #d23a5758
+# %% ../nbs/22_evaluation.ipynb #cbbb75ec
 def _complete(table):
     "A table of anybody's with names for the pictures, and a data set for each domain"
     n = pd.Series(np.arange(len(table)).astype(str), index=table.index)
@@ -123,10 +123,10 @@ def _complete(table):
     if 'dataset' in table or 'domain' not in table: return table
     return table.assign(dataset=table.domain)
 
-# %% ../nbs/22_evaluation.ipynb #f2cbd707
+# %% ../nbs/22_evaluation.ipynb #f52769e5
 def read_embeddings(
     path: str | Path,  # a folder or file of `Embeddings.save`, a .parquet with a column of vectors, or an .npy (N, D)
-    table: str | Path | pd.DataFrame | None = None,  # the N rows of an .npy, or their file: label, and what else is known
+    table: str | Path | pd.DataFrame | None = None,  # the N rows of an .npy, or their file: label, and what is known
     column: str = 'vector',  # of a .parquet: the one that holds the vectors
 ) -> Embeddings:
     "Embeddings of any model from files"
@@ -141,7 +141,7 @@ def read_embeddings(
     if not isinstance(table, pd.DataFrame): table = read_columns(table)
     return Embeddings(_load_npy(path), _complete(table))
 
-# %% ../nbs/22_evaluation.ipynb #25ac3ddd
+# %% ../nbs/22_evaluation.ipynb #dc86b971
 def join_embeddings(
     *parts: Embeddings,  # with vectors of one length
 ) -> Embeddings:
@@ -150,7 +150,7 @@ def join_embeddings(
     if len(dims) > 1: raise ValueError(f'vectors of {" and ".join(map(str, dims))} numbers do not go together')
     return Embeddings(np.concatenate([e.vectors for e in parts]), pd.concat([e.table for e in parts]))
 
-# %% ../nbs/22_evaluation.ipynb #c793091f
+# %% ../nbs/22_evaluation.ipynb #eb60ebf8
 def distractors(
     vectors,  # (N, D) array or tensor
     images=None,  # N paths; None: numbers
@@ -159,7 +159,7 @@ def distractors(
     if images is None: images = np.arange(len(vectors)).astype(str)
     return Embeddings(vectors, make_table(images, 'distractor', 'distractors', 'distractors'))
 
-# %% ../nbs/22_evaluation.ipynb #67ad14eb
+# %% ../nbs/22_evaluation.ipynb #2ae8d105
 @patch
 def search(
     self: Embeddings,
@@ -179,7 +179,7 @@ def search(
     rest = rest.iloc[ids.ravel()].reset_index(drop=True)
     return pd.concat([found, rest.assign(row=ids.ravel())], axis=1)
 
-# %% ../nbs/22_evaluation.ipynb #966bd22f
+# %% ../nbs/22_evaluation.ipynb #5a2d51ac
 def _equal_keys(query, index, columns):
     "Whole numbers (Q,), (N,), equal where all `columns` of the two tables are equal; -1 where one is empty"
     both = pd.concat([query[columns], index[columns]], ignore_index=True).astype(object)
@@ -187,7 +187,7 @@ def _equal_keys(query, index, columns):
     keys = np.where(known, both.groupby(columns, sort=False).ngroup(), -1)
     return keys[:len(query)], keys[len(query):]
 
-# %% ../nbs/22_evaluation.ipynb #aaf4d923
+# %% ../nbs/22_evaluation.ipynb #8a6e91c3
 _EXCLUDE = {'id': ['dataset', 'image'], 'source': ['dataset', 'source']}
 
 def exclusion_keys(
@@ -203,7 +203,7 @@ def exclusion_keys(
         raise ValueError("the table has no column 'source', which exclude=('source',) needs; known sources go there")
     return [_equal_keys(query, index, _EXCLUDE[e]) for e in exclude]
 
-# %% ../nbs/22_evaluation.ipynb #9bb36d8c
+# %% ../nbs/22_evaluation.ipynb #a0eb2a78
 def _count_equal(pairs):
     "(Q,) rows of the index that equal the query in every pair of keys; a negative key equals nothing"
     keys = pd.DataFrame({i: np.concatenate(pair) for i, pair in enumerate(pairs)})
@@ -213,7 +213,7 @@ def _count_equal(pairs):
     n = np.bincount(codes[Q:][known[Q:]], minlength=codes.max() + 1)
     return np.where(known[:Q], n[codes[:Q]], 0)
 
-# %% ../nbs/22_evaluation.ipynb #7af65527
+# %% ../nbs/22_evaluation.ipynb #1b3df40e
 def _n_relevant(classes, hidden):
     "(Q,) pictures of the query's class in the index that no pair of keys in `hidden` hides"
     total = _count_equal([classes])
@@ -222,7 +222,7 @@ def _n_relevant(classes, hidden):
             total = total + (-1)**n*_count_equal([classes, *some])
     return total
 
-# %% ../nbs/22_evaluation.ipynb #4f26f86a
+# %% ../nbs/22_evaluation.ipynb #70a8d21f
 def _score_index(query, index, rows, exclude, k, map_k, metric):
     "One search, in some rows of the index: n_relevant (Q,), scores (Q, 3), neighbors and distances (Q, k)"
     Q = len(query)
@@ -247,7 +247,7 @@ def _score_index(query, index, rows, exclude, k, map_k, metric):
         distances[q, :width] = d[:, :width]
     return n_relevant, scores, neighbors, distances
 
-# %% ../nbs/22_evaluation.ipynb #a81b8c94
+# %% ../nbs/22_evaluation.ipynb #6ec7eae2
 @dataclass(repr=False)
 class Report:
     "What `evaluate` found; scores are fractions of one"
@@ -274,7 +274,7 @@ class Report:
         df = pd.concat([self.by_domain, total]).rename_axis('domain')
         return df.join(self.intervals()) if intervals else df
 
-# %% ../nbs/22_evaluation.ipynb #68a9c58a
+# %% ../nbs/22_evaluation.ipynb #7cfe7c0e
 def _make_report(per_query, names, neighbors, distances, settings):
     "Means over the queries that have a score"
     done = per_query[per_query.n_relevant > 0]
@@ -288,7 +288,7 @@ def _make_report(per_query, names, neighbors, distances, settings):
     skipped = len(per_query) - len(done)
     return Report(done[names].mean(), by_domain, skipped, per_query, neighbors, distances, settings)
 
-# %% ../nbs/22_evaluation.ipynb #35cb9aac
+# %% ../nbs/22_evaluation.ipynb #4dc6cbc6
 _MERGED = dict(per_domain=False, exclude=('id',), k=5, map_k=0, metric='cosine')
 
 PROTOCOLS = {
@@ -301,7 +301,7 @@ PROTOCOLS = {
     'uned': _MERGED | dict(map_k=5),
 }
 
-# %% ../nbs/22_evaluation.ipynb #d3fc9619
+# %% ../nbs/22_evaluation.ipynb #c0035b82
 def _settings(protocol, **given):
     "The settings of a protocol, less what is given in their place"
     if protocol not in PROTOCOLS: raise ValueError(f'no protocol {protocol!r}{nearest(protocol, PROTOCOLS)}')
@@ -310,14 +310,14 @@ def _settings(protocol, **given):
     settings['exclude'] = (exclude,) if isinstance(exclude, str) else tuple(exclude)
     return {'protocol': protocol, **settings, 'map_k': settings['map_k'] or None}
 
-# %% ../nbs/22_evaluation.ipynb #6151039c
+# %% ../nbs/22_evaluation.ipynb #99f72476
 def _searches(query, index, per_domain):
     "Row numbers of the queries and of the index, a pair for each search"
     if not per_domain: return [(np.arange(len(query)), np.arange(len(index)))]
     rows = lambda e, domain: np.flatnonzero(e.table.domain == domain)
     return [(rows(query, d), rows(index, d)) for d in query.table.domain.unique()]
 
-# %% ../nbs/22_evaluation.ipynb #ede37dfd
+# %% ../nbs/22_evaluation.ipynb #b4832c71
 def evaluate(
     query: Embeddings,  # the pictures searched with
     index: Embeddings | None = None,  # the pictures searched; None: the queries themselves, leave-one-out
@@ -345,7 +345,7 @@ def evaluate(
     per_query = pd.concat([query.table.assign(n_relevant=n_relevant), scores], axis=1)
     return _make_report(per_query, names, neighbors, distances, settings | {'n_index': len(index)})
 
-# %% ../nbs/22_evaluation.ipynb #aff210a1
+# %% ../nbs/22_evaluation.ipynb #9e0b6eda
 @patch
 def caption(self: Report) -> str:
     "The protocol in one line"
@@ -357,7 +357,7 @@ def caption(self: Report) -> str:
     if self.skipped: text += f'; {self.skipped:,} queries without a relevant picture left out'
     return text
 
-# %% ../nbs/22_evaluation.ipynb #cffbc62b
+# %% ../nbs/22_evaluation.ipynb #8c5305e6
 @patch
 def __repr__(self: Report): return f'{self.to_frame().round(3).to_string()}\n{self.caption()}'
 
@@ -366,7 +366,7 @@ def _repr_html_(self: Report):
     table = self.to_frame().to_html(float_format='{:.3f}'.format, border=0)
     return f'{table}<p><small>{escape(self.caption())}</small></p>'
 
-# %% ../nbs/22_evaluation.ipynb #0356d59b
+# %% ../nbs/22_evaluation.ipynb #c8ed4b3f
 def _markdown_cell(value):
     if isinstance(value, float): return f'{value:.3f}'
     if isinstance(value, int): return f'{value:,}'
@@ -380,7 +380,7 @@ def _repr_markdown_(self: Report):
     rule = '|---' + '|---:'*(df.shape[1] - 1) + '|'
     return '\n'.join([head, rule, *body, '', self.caption()])
 
-# %% ../nbs/22_evaluation.ipynb #1f579e6a
+# %% ../nbs/22_evaluation.ipynb #ae3363d0
 def _class_keys(table): return table.groupby(CLASS, sort=False).ngroup().to_numpy()
 
 @patch
@@ -400,7 +400,7 @@ def intervals(
     columns = [f'{name} {end}' for name in names for end in ('low', 'high')]
     return pd.DataFrame.from_dict(rows, orient='index', columns=columns).rename_axis('domain')
 
-# %% ../nbs/22_evaluation.ipynb #44de9c89
+# %% ../nbs/22_evaluation.ipynb #f585e1de
 @patch
 def by(
     self: Report,
@@ -419,7 +419,7 @@ def by(
     else: raise ValueError(f'no column {column!r}{nearest(column, [*df, "class"])}')
     return mean_by(df[measure], keys, groups, n_boot).sort_values('mean', kind='stable')
 
-# %% ../nbs/22_evaluation.ipynb #a153b685
+# %% ../nbs/22_evaluation.ipynb #1289d58a
 def _report_json(report):
     domains = report.to_frame(intervals=True).astype(object)
     content = dict(
@@ -427,7 +427,7 @@ def _report_json(report):
         balanced=report.balanced.to_dict(), domains=domains.where(domains.notna(), None).to_dict('index'))
     return json.dumps(content, indent=2, default=float) + '\n'
 
-# %% ../nbs/22_evaluation.ipynb #d2c6c427
+# %% ../nbs/22_evaluation.ipynb #f1d59350
 @patch
 def save(
     self: Report,
@@ -442,10 +442,10 @@ def save(
     queries = self.per_query.assign(neighbors=list(self.neighbors), distances=list(self.distances))
     return write_table(queries, path)
 
-# %% ../nbs/22_evaluation.ipynb #acdf164e
+# %% ../nbs/22_evaluation.ipynb #12bcbe80
 @patch
 def query_index(self: Embeddings) -> tuple[Embeddings, Embeddings | None]:
-    "What is searched for and what is searched; all and None, the rows among themselves, where the table does not say"
+    "What is searched for and what is searched; all and None (among themselves) where the table does not say"
     table = self.table
     if 'split' not in table: return self, None
     if 'class_id' in table: query, index = query_index(table)
@@ -453,7 +453,7 @@ def query_index(self: Embeddings) -> tuple[Embeddings, Embeddings | None]:
     if not query.any() or index is not None and not index.any(): return self, None
     return self[query], None if index is None else self[index]
 
-# %% ../nbs/22_evaluation.ipynb #18c7a8e4
+# %% ../nbs/22_evaluation.ipynb #b44c9d26
 def evaluate_held_out(
     vectors,  # (N, D) embeddings of all rows, array or tensor
     table: pd.DataFrame,  # N rows with `split` and `class_id`, as `hold_out` gives them
@@ -465,7 +465,7 @@ def evaluate_held_out(
     emb = Embeddings(vectors, table)
     return evaluate(emb[query], None if index is None else emb[index], exclude=exclusions(table), metric=metric)
 
-# %% ../nbs/22_evaluation.ipynb #0a03484d
+# %% ../nbs/22_evaluation.ipynb #aabb70de
 def _pinned(report):
     "What must be equal in reports that are compared"
     settings = {k: v for k, v in report.settings.items() if k not in ('protocol', 'metric')}
@@ -477,7 +477,7 @@ def _comparison_row(report, domains):
     scores = report.by_domain[list(row)]
     return row | {f'{m} {d}': v for m in scores for d, v in scores[m].items()}
 
-# %% ../nbs/22_evaluation.ipynb #dd4f55ce
+# %% ../nbs/22_evaluation.ipynb #5cf85fce
 def compare_reports(
     reports: dict,  # name -> Report
     domains: bool = True,  # also a column for each score and domain
@@ -494,7 +494,7 @@ def compare_reports(
     rows = {name: _comparison_row(report, domains) for name, report in reports.items()}
     return pd.DataFrame.from_dict(rows, orient='index').rename_axis('model')
 
-# %% ../nbs/22_evaluation.ipynb #5d7c3b81
+# %% ../nbs/22_evaluation.ipynb #16509ef7
 @patch
 def compare(
     self: Report,

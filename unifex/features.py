@@ -84,7 +84,7 @@ def _run_backbone(
     half = device.type == 'cuda' and dtype != torch.float32
     with torch.autocast('cuda', dtype, enabled=half): return backbone(x).float()
 
-# %% ../nbs/32_features.ipynb #8ecf0899
+# %% ../nbs/32_features.ipynb #a13c82c2
 def _to_stored(x: Tensor, dtype: torch.dtype) -> Tensor:
     "`x` on the CPU as `dtype`; `ValueError` where that does not hold the numbers"
     y = x.to('cpu', dtype)
@@ -104,7 +104,7 @@ def _view_keys(
     out[..., 0] ^= mixed*out.any(-1)
     return out
 
-# %% ../nbs/32_features.ipynb #bc337388
+# %% ../nbs/32_features.ipynb #9c85fc67
 class _ViewRows(ImageRows):
     "Item i is view i % V of picture i // V; an `ImageError` where the picture is not what `keys` says"
 
@@ -169,7 +169,7 @@ class _Shares:
         finally:
             for share in list(self.claims): self.release(share)
 
-# %% ../nbs/32_features.ipynb #1d9f4b85
+# %% ../nbs/32_features.ipynb #c92d97c0
 @patch
 def batches(
     self: _Shares,
@@ -247,7 +247,7 @@ def _await_shards(
                           'a store for several machines must be a folder that all of them see')
         time.sleep(.2)
 
-# %% ../nbs/32_features.ipynb #54f343e4
+# %% ../nbs/32_features.ipynb #51304a52
 def _missing(
     store: FeatureStore,
     keys: np.ndarray,  # (N, V, 2) uint64
@@ -278,7 +278,7 @@ def _feature_set(store, table, root, rows, keys, errors) -> FeatureSet:
     first = f'{failed.image[0]}: {failed.error[0]}' if len(failed) else 'the table is empty'
     raise ValueError(f'none of the {len(table)} pictures below {root} could be read (is it the right root?); {first}')
 
-# %% ../nbs/32_features.ipynb #93be6863
+# %% ../nbs/32_features.ipynb #0d2e605e
 def _fill_store(
     store: FeatureStore,
     backbone: nn.Module,
@@ -305,7 +305,7 @@ def _fill_store(
         if not rank0_only(_set_aside_damaged, store, found): return found, errors
     raise OSError(f'{store.path}: shards are damaged again as soon as they are written; check the disk')
 
-# %% ../nbs/32_features.ipynb #cd30dfb0
+# %% ../nbs/32_features.ipynb #4451ac1a
 def _random_part(
     transform: TrainTransform | None,
     views: int,
@@ -409,7 +409,7 @@ def _place(
     if on_gpu: x = x.to(device)
     return x.flatten(0, -2)
 
-# %% ../nbs/32_features.ipynb #def48c33
+# %% ../nbs/32_features.ipynb #a2de9196
 class FeatureDL(EpochDL):
     "Batches (features float32 (B, D), class ids int64 (B,)) of a `FeatureSet`; each epoch shows one view of a picture"
 
@@ -434,15 +434,19 @@ class FeatureDL(EpochDL):
         own = {k: getattr(self, k) for k in ('seed', 'sampler', 'k', 'max_memory')}
         return super().new(dataset, cls, **own | kwargs)
 
-    def get_idxs(self) -> np.ndarray: return self.order(self.epoch) if self.order else np.arange(self.n)
+    def get_idxs(self):
+        return np.arange(self.n) if self.order is None else self.order(self.epoch)
+
+    def sample(self): return self.idxs
 
     def __iter__(self):
         self.randomize()
         self.before_iter()
-        yield from map(self.after_batch, self.create_batches(self.get_idxs()))
+        self.idxs = self.get_idxs()  # fastai may have put another in place
+        yield from map(self.after_batch, self.create_batches(self.sample()))
         self.after_iter()
 
-# %% ../nbs/32_features.ipynb #e1d795a4
+# %% ../nbs/32_features.ipynb #238ace3d
 @patch
 def _drawn_views(self: FeatureDL) -> np.ndarray:  # (N,)
     "Which view this epoch shows of each picture: by chance where it shuffles, else the first"
@@ -470,7 +474,7 @@ def create_batches(self: FeatureDL, rows: np.ndarray) -> Iterator[tuple[Tensor, 
         for i in range(first, min(first + step, n_batches*bs), bs):
             yield x[i - first:i - first + bs].to(self.device).float(), y[i:i + bs]
 
-# %% ../nbs/32_features.ipynb #b6ced157
+# %% ../nbs/32_features.ipynb #b53432d7
 def feature_dls(
     train: FeatureSet,  # its table has `class_id`, see `add_class_ids`
     valid: FeatureSet | None = None,  # rows to evaluate on; their class ids may be -1
@@ -487,7 +491,7 @@ def feature_dls(
     if valid is not None: dls.append(FeatureDL(valid, **how))
     return DataLoaders(*dls, device=device)
 
-# %% ../nbs/32_features.ipynb #4a3c1e60
+# %% ../nbs/32_features.ipynb #1eb35e88
 @patch
 def show_batch(
     self: FeatureDL,

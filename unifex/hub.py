@@ -13,7 +13,7 @@ from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 from functools import cached_property, partial
 from pathlib import Path
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 from fastcore.basics import patch
 
@@ -32,6 +32,7 @@ class HubError(RuntimeError):
         self.again = again
         self.after = after
 
+# %% ../nbs/08_hub.ipynb #912649ba
 def _checksum(path: Path, algorithm: str) -> str:
     "`algorithm:hex` of a file; 'git' is the id of a blob"
     if algorithm == 'git': digest = hashlib.sha1(f'blob {path.stat().st_size}\0'.encode())
@@ -40,7 +41,6 @@ def _checksum(path: Path, algorithm: str) -> str:
         while block := f.read(1 << 20): digest.update(block)
     return f'{algorithm}:{digest.hexdigest()}'
 
-# %% ../nbs/08_hub.ipynb #4f08a86d
 @dataclass(frozen=True)
 class Uploaded:
     "A file as a hub has it"
@@ -76,25 +76,6 @@ def files_of(
         hidden = any(part.startswith('.') for part in parts)
         if file.is_file() and not hidden: files['/'.join((name, *parts) if name else parts)] = file
     return files
-
-# %% ../nbs/08_hub.ipynb #ce471479
-_LONGEST_WAIT = 64.  # seconds; ten times as many where the server asks for them
-
-def _retry_after(header: str | None) -> float | None:
-    "The seconds of a `Retry-After`, a number or a date; None where it says nothing"
-    if not header: return None
-    if header.strip().isdigit(): return float(header)
-    try: return max(0., (parsedate_to_datetime(header) - datetime.now(timezone.utc)).total_seconds())
-    except (TypeError, ValueError): return None
-
-def _wait(
-    seconds: float,
-    after: str | None = None,  # see `HubError`
-) -> None:
-    "Sleep before another try"
-    asked = _retry_after(after)
-    if asked is not None: time.sleep(min(asked, 10*_LONGEST_WAIT))
-    else: time.sleep(min(seconds, _LONGEST_WAIT)*random.uniform(.5, 1))
 
 # %% ../nbs/08_hub.ipynb #be46ca44
 @dataclass
@@ -137,6 +118,26 @@ def push(
         files[file.name].unlink()
     return uploaded
 
+# %% ../nbs/08_hub.ipynb #ce471479
+_LONGEST_WAIT = 64.  # seconds; ten times as many where the server asks for them
+
+def _retry_after(header: str | None) -> float | None:
+    "The seconds of a `Retry-After`, a number or a date; None where it says nothing"
+    if not header: return None
+    if header.strip().isdigit(): return float(header)
+    try: return max(0., (parsedate_to_datetime(header) - datetime.now(timezone.utc)).total_seconds())
+    except (TypeError, ValueError): return None
+
+def _wait(
+    seconds: float,
+    after: str | None = None,  # see `HubError`
+) -> None:
+    "Sleep before another try"
+    asked = _retry_after(after)
+    if asked is not None: time.sleep(min(asked, 10*_LONGEST_WAIT))
+    else: time.sleep(min(seconds, _LONGEST_WAIT)*random.uniform(.5, 1))
+
+# %% ../nbs/08_hub.ipynb #fb7e8758
 @patch
 def retry(self: Hub, f):
     "`f()`, again while it raises a `HubError` that time may mend"
@@ -164,7 +165,8 @@ class HuggingFace(Hub):
 
     @property
     def address(self) -> str:
-        return f'hf:{self.repo}@{self.revision}' if self.revision else f'hf:{self.repo}'
+        at = f"@{quote(self.revision, safe='')}" if self.revision else ''
+        return f'hf:{self.repo}{at}'
 
     @cached_property
     def api(self):
@@ -186,6 +188,7 @@ def _first_line(e: Exception) -> str:
     line = re.sub(r"( for url:?)? '?https?://[^ ]+", '', line)[:160].strip()
     return f'{line} ({type(e).__name__})'
 
+# %% ../nbs/08_hub.ipynb #ad05cf13
 def _hub_error(
     hub: HuggingFace,
     causes: list[Exception],  # the error, the one that it came from, and so on
@@ -237,6 +240,7 @@ def _quiet_in_background():
     finally:
         if quiet: enable_progress_bars()
 
+# %% ../nbs/08_hub.ipynb #2d35f1e2
 @patch
 def _commit(self: HuggingFace, files: dict[str, Path]) -> str:
     "Send what the hub lacks, as one commit; returns its id, or the latest where nothing is new"
@@ -247,6 +251,7 @@ def _commit(self: HuggingFace, files: dict[str, Path]) -> str:
         options = dict(commit_message=self.message, revision=self.revision or None)
         return self.api.create_commit(self.repo, added, **options).oid
 
+# %% ../nbs/08_hub.ipynb #dd66a64c
 @patch
 def _describe(self: HuggingFace, names: list[str], commit: str) -> dict[str, Uploaded]:
     "Files as the hub has them at a commit"
@@ -291,6 +296,7 @@ def _fetch_folder(self: HuggingFace, name: str, only: tuple[str, ...], where: di
     like = f" like {', '.join(only)}" if only else ''
     raise HubError(f"{self.address} has no {name or 'files'}{like}{nearest(name, known)}")
 
+# %% ../nbs/08_hub.ipynb #bf0ea915
 @patch
 def fetch(self: HuggingFace, name: str = '', to: str | Path | None = None, only: tuple[str, ...] = ()) -> Path:
     "Bring a file or folder here, see the function `fetch`"
@@ -312,6 +318,7 @@ def is_address(text) -> bool:
     "Whether `text` begins as the address of a hub does"
     return isinstance(text, str) and text.partition(':')[0] in _HUBS
 
+# %% ../nbs/08_hub.ipynb #c421eac4
 def hub_and_name(
     address: str,  # 'hf:owner/name', 'hf:owner/name@revision/file', 'gdrive:ID', 'gdrive:ID/folder/file'
     **kwargs,  # arguments of `HuggingFace` or `GoogleDrive`
@@ -366,14 +373,13 @@ class Uploads:
         self._thread = threading.Thread(target=self._work, name='uploads', daemon=True)
         self._thread.start()
 
-    def put(self, path: str | Path, name: str = ''):
-        "Stand in line, to be called `name`, or as it is called here; returns at once"
+    def put(self, path: str | Path):
+        "Stand in line; returns at once"
         path = Path(path)
-        name = name or path.name
         with self._lock:
             self._open.add(path)
             self.failed.pop(path, None)
-        self._jobs.put((path, f'{self.below}/{name}' if self.below else name))
+        self._jobs.put(path)
 
     def unconfirmed(self, path: str | Path) -> bool:
         "Whether a path waits, is under way or failed"
@@ -386,17 +392,16 @@ class Uploads:
         self._thread.join(seconds)
         with self._lock: return self.failed | dict.fromkeys(self._open, 'not sent yet')
 
-    def _work(self):
-        while job := self._jobs.get():
-            if self._closing and self.failed: continue  # behind a hub that is out of reach nobody waits long
-            why = self._push(*job)
-            with self._lock:
-                self._open.discard(job[0])
-                if why: self.failed[job[0]] = why
-
-    def _push(self, path, name) -> str:
-        "Why it failed; '' where it arrived"
-        try: self.hub.push(path, name)
-        except HubError as e: return str(e)
-        except Exception as e: return f'{type(e).__name__}: {e}'
-        return ''
+# %% ../nbs/08_hub.ipynb #3a8b3887
+@patch
+def _work(self: Uploads):
+    "Push what is in line"
+    while path := self._jobs.get():
+        if self._closing and self.failed: continue
+        why = ''
+        try: self.hub.push(path, f'{self.below}/{path.name}'.lstrip('/'))
+        except HubError as e: why = str(e)
+        except Exception as e: why = f'{type(e).__name__}: {e}'
+        with self._lock:
+            self._open.discard(path)
+            if why: self.failed[path] = why

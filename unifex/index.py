@@ -188,17 +188,22 @@ def _under_root(pictures: Pictures, root: Path | None) -> pd.DataFrame:
 def add(self: Index,
     pictures,  # as in `Embedder.embed`, or `Embeddings`
     ids=None,  # (n,) int64, new ones; None: from the largest id on
-    **kwargs,  # `batch_size`, `num_workers`, `progress`, as in `Embedder.embed`
+    root: str | Path | None = None,  # what the paths of a table are relative to, as there
+    new_only: bool = False,  # pass over pictures whose path is in the index already
+    **kwargs,  # `batch_size`, `num_workers`, `progress`, as there
 ) -> np.ndarray:  # their ids
     "Put pictures into the index"
-    if isinstance(pictures, Embeddings): new = pictures
-    else:
-        source = _as_table(as_pictures(pictures))
-        source = Pictures(source.items, table=_under_root(source, self.root), root=self.root)
-        vectors, table, failed = self.embedder.embed_rows(source, **kwargs)
-        warn_failed(failed, len(source.table))
-        new = Embeddings(vectors, table)
-    return _append(self, new, ids)
+    if isinstance(pictures, Embeddings): return _append(self, pictures, ids)
+    source = _as_table(as_pictures(pictures, root))
+    table, items = _under_root(source, self.root), list(source.items)
+    if new_only:
+        new = ~table.image.isin(self.table.image).to_numpy()
+        table, items = table[new].reset_index(drop=True), [o for o, is_new in zip(items, new) if is_new]
+    if not items: return np.zeros(0, np.int64)
+    vectors, table, failed = self.embedder.embed_rows(Pictures(items, table=table), **kwargs)
+    warn_failed(failed, len(items))
+    self.failed = failed
+    return _append(self, Embeddings(vectors, table), ids)
 
 def _append(index: Index, new: Embeddings, ids) -> np.ndarray:
     if new.dim != index.dim: raise ValueError(f'vectors of {new.dim} numbers do not go into an index of {index.dim}')

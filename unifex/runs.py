@@ -345,12 +345,13 @@ def model_card(
     license: str = '',  # of what is given away, see `embedder_card`
 ) -> str:  # Markdown under a block of metadata
     "The README of the run on a hub: use, data, recipe, scores, license"
-    table, cfg = self.embeddings.table, self.config
-    sections = {
-        'Data': _data_section(table, cfg.dataset.names),
-        'Recipe': f'{_recipe_section(cfg)}\n\nAll of it is in `config.yaml`.',
-        'Scores': _score_section(self.results, table),
-    }
+    sections = {}
+    if (self.folder/'index').exists():
+        sections['Data'] = _data_section(self.embeddings.table, self.config.dataset.names)
+    if (self.folder/'head.safetensors').exists():
+        sections['Recipe'] = f'{_recipe_section(self.config)}\n\nAll of it is in `config.yaml`.'
+    if (self.folder/'results.csv').exists():
+        sections['Scores'] = _score_section(self.results, self.embeddings.table)
     more = '\n\n'.join(f'## {title}\n\n{text}' for title, text in sections.items())
     return embedder_card(self.embedder.card, address, license, more)
 
@@ -391,7 +392,7 @@ def push(
     **kwargs,  # of the hub, such as `private=False`
 ) -> list[Uploaded]:
     "Send the run to a hub, going on where an earlier push broke off; `HubError` says what would help"
-    _existing(self.folder, 'results.csv')
+    _existing(self.folder, 'embedder')
     if address: hub, below = hub_and_name(address, **kwargs)
     else: hub, below = cloud_hub(override(self.config, cloud_upload=True), **kwargs)
     if checkpoints: more = (*more, *(f'checkpoints/{p.name}' for p in sorted(self.folder.glob('checkpoints/*-*'))))

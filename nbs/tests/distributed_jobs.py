@@ -115,26 +115,27 @@ def config(out, world_size, **values):
     return load_config('quickstart', **(small | values))
 
 
-def train(cfg, folder=None):
+def train(cfg, folder=None, cbs=None):
     set_seed(cfg.seed)
     backbone = learner.config_backbone(cfg)
     table = load_dataset('sample', n_classes=20, seed=42)
     data = learner.prepare_data(cfg, backbone, table, dataset_root('sample'))
-    return learner.train(cfg, backbone, data, None, folder)
+    return learner.train(cfg, data, False, folder, cbs)
 
 
 def trainings(out):
     found = {}
     for name, values in TRAININGS.items():
-        learn = train(config(out, ranks()[1], **values))
-        body = [p.detach().flatten() for p in learn.model.body.parameters()]
+        done = train(config(out, ranks()[1], **values))
+        learn = done.learn
+        backbone = [p.detach().flatten() for p in learn.model.backbone.parameters()]
         found[name] = dict(
             loss=torch.stack(learn.recorder.losses),
-            vectors=torch.tensor(learn.vectors),
-            score=float(learn.report.overall['mMP@5']),
+            vectors=torch.tensor(done.vectors),
+            score=float(done.report.overall['mMP@5']),
             neck=learn.model.neck.linear.weight.detach(),
             centers=learn.model.head.weight.detach(),
-            body=torch.cat(body or [torch.zeros(0)]),
+            backbone=torch.cat(backbone or [torch.zeros(0)]),
         )
     save(out, 'trainings', found)
 
@@ -157,10 +158,7 @@ class Interrupt(Callback):
 
 def stopped(out, how):
     "A training that is stopped ('stop'), whose rank 1 is killed ('kill'), or that goes on to its end ('go')"
-    make = learner.config_learner
-    learner.config_learner = lambda *args: make(*args).add_cb(Interrupt(how, out))
-    try: learn = train(config(out, 2, ema=.9, epochs=10), f'{out}/run-{ranks()[1]}')
-    finally: learner.config_learner = make
+    learn = train(config(out, 2, ema=.9, epochs=10), f'{out}/run-{ranks()[1]}', Interrupt(how, out)).learn
     state = {k: v.clone() for k, v in learn.model.state_dict().items()}
     save(out, 'stopped', state | {'losses': torch.stack(learn.recorder.losses)})
 
