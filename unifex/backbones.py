@@ -78,7 +78,7 @@ class Backbone(nn.Module):
     def dtype(self) -> torch.dtype:
         return next((v.dtype for v in self.model.parameters()), torch.float32)
 
-# %% ../nbs/10_backbones.ipynb #20dc06bd
+# %% ../nbs/10_backbones.ipynb #f57e4265
 def _count(model: nn.Module, size: int, device) -> int:
     "FLOPs of one picture"
     with FlopCounterMode(display=False) as counter: _features(model, size, device)
@@ -94,7 +94,7 @@ def count_flops(
     try: return _dry_run(_count, model, size)
     finally: torch.backends.mha.set_fastpath_enabled(fused)
 
-# %% ../nbs/10_backbones.ipynb #242642f9
+# %% ../nbs/10_backbones.ipynb #d79580fd
 @patch(as_prop=True)
 def card(self: Backbone) -> dict:
     "Everything to build this model again without network, but for the weights; JSON-able"
@@ -232,7 +232,7 @@ FAMILIES = {
     'module': _Family('module', feature='any torch module, by its import path'),
 }
 
-# %% ../nbs/10_backbones.ipynb #7aa51446
+# %% ../nbs/10_backbones.ipynb #e236b4fe
 _LITE = {  # weights that come in a package -> hash in the file's name
     'efficientnet_lite0': '57934424',
     'efficientnet_lite1': '77cc7160',
@@ -407,7 +407,7 @@ def _timm_weights(sd: dict[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
     try: return convert(sd, model)
     except Exception: return sd  # the weights of something else, which `load_strictly` will describe
 
-# %% ../nbs/10_backbones.ipynb #49b2e600
+# %% ../nbs/10_backbones.ipynb #6bf0b364
 def _drop_neck(model: nn.Module) -> nn.Module:
     "SAM's encoder without the neck that leads to its mask decoder"
     if model.num_features != model.embed_dim:
@@ -499,7 +499,7 @@ def _fetch_open_clip(model_name: str, tag: str | None, tag_cfg: dict) -> str:
         raise ValueError(f'{model_name} needs weights: a file{some}')
     with _fetching(f'{model_name} {tag}'): return open_clip.download_pretrained(tag_cfg)
 
-# %% ../nbs/10_backbones.ipynb #857b8f3a
+# %% ../nbs/10_backbones.ipynb #55822d89
 def _open_clip_model(model_name, weights, pretrained, proj_layer, img_size, config):
     "(tower, preproc, architecture for the card); with a card's `config`, open_clip need not know the name"
     is_file = _is_file(weights)
@@ -515,7 +515,7 @@ def _open_clip_model(model_name, weights, pretrained, proj_layer, img_size, conf
     if pretrained: _load_tower(visual, before, sd, weights if is_file else f'{model_name} {tag}')
     return _set_tower_size(visual, img_size), _open_clip_preproc(tag_cfg, size), config
 
-# %% ../nbs/10_backbones.ipynb #d8d14cdc
+# %% ../nbs/10_backbones.ipynb #76fe9f7c
 def _own_model(path, weights, pretrained, proj_layer, img_size, config) -> tuple[nn.Module, Preproc]:
     "What the import path builds with the arguments `config`, and how it wants its pictures"
     if proj_layer: raise ValueError(f'{path} has no projection layer: use proj_layer=False')
@@ -569,15 +569,15 @@ def backbone_from_card(
     b._card |= dict(weights=card['weights'], pretrained=card['pretrained'])
     return b.to(getattr(torch, card.get('dtype', 'float32')))
 
-# %% ../nbs/10_backbones.ipynb #78b00c81
+# %% ../nbs/10_backbones.ipynb #23c1aa40
 @patch
 def check_saveable(self: Backbone) -> None:
     "ValueError where a card is not enough to build this model again in another process"
     c = self._card
     module, _, name = c['model_name'].partition(':')
     if c['library'] == 'module' and (not name or module == '__main__'):
-        raise ValueError(f"no other process can import the backbone {c['model_name']}: put its class into a file "
-                         "and use create_backbone('module', 'its_file:ItsClass'), or export the embedder, which needs no code")
+        raise ValueError(f"no other process can import the backbone {c['model_name']}: put its class into a "
+                         "file and use create_backbone('module', 'its_file:ItsClass'), or export the embedder")
 
 # %% ../nbs/10_backbones.ipynb #fa9b2dd8
 def _recommended() -> list[dict[str, str]]:
@@ -593,7 +593,7 @@ def _timm_cfg(type: str, model_name: str, tag: str):
     cfg = timm.get_pretrained_cfg(repo.removeprefix('timm/'))
     return cfg or SimpleNamespace(hf_hub_id=repo, license=None)
 
-# %% ../nbs/10_backbones.ipynb #aa450083
+# %% ../nbs/10_backbones.ipynb #9082b052
 def weights_source(
     card: dict,  # `Backbone.card`
 ) -> tuple[str, str]:  # repository on the Hugging Face Hub, license; both empty where they are not known

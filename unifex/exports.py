@@ -18,7 +18,7 @@ from .core import atomic_path, nearest, require_packages
 from .embedder import Embedder, load_embedder
 from .transforms import EvalTransform, Preproc
 
-# %% ../nbs/17_exports.ipynb #f963c353
+# %% ../nbs/17_exports.ipynb #80241955
 _SHAPES = (1., 1.), (.5, 1.7), (2.3, .6), (1.31, 1.13), (.21, .3)  # height and width in units of the embedder's size
 _EXTREMES = (1, 1), (2, 900), (700, 3)  # in pixels
 
@@ -36,7 +36,7 @@ def test_pictures(
         out.append((x.clamp(0, 1) * 255).to(torch.uint8))
     return out
 
-# %% ../nbs/17_exports.ipynb #8cff333b
+# %% ../nbs/17_exports.ipynb #0136be78
 class ExportError(RuntimeError):
     "A file that could not be made or verified, or that differs from its embedder"
 
@@ -88,7 +88,7 @@ def load_export(
         with torch.jit.optimized_execution(False): return model(x)  # no time spent on optimizing for each size
     return run
 
-# %% ../nbs/17_exports.ipynb #65207f06
+# %% ../nbs/17_exports.ipynb #a923a228
 def check_export(
     model: str | Path | Callable,  # a file that `export` wrote, or a function such as `load_export` gives
     embedder: Embedder,  # what it was made from
@@ -103,7 +103,7 @@ def check_export(
         cosines += _cosines(model(x), embedder.embed_batch(x), x, tol)
     return cosines
 
-# %% ../nbs/17_exports.ipynb #b27de5d2
+# %% ../nbs/17_exports.ipynb #ea1587ad
 FORMATS = {  # name -> how its files end
     'safetensors': '',
     'torchscript': '.pt',
@@ -127,7 +127,7 @@ def _move_data(tmp: Path, path: Path) -> None:
     if data.is_file(): os.replace(data, path.with_name(data.name))
     elif tmp.suffix == '.onnx': path.with_name(data.name).unlink(missing_ok=True)
 
-# %% ../nbs/17_exports.ipynb #93b41d43
+# %% ../nbs/17_exports.ipynb #e469f7c0
 def export(
     embedder: Embedder,  # in any mode and precision, on any device; it stays as it is
     path: str | Path,  # final name of the file; of the folder for 'safetensors'
@@ -207,7 +207,7 @@ def _plain_rms_norm(x, normalized_shape, weight=None, eps=None):
 
 _PLAIN = dict(scaled_dot_product_attention=_plain_attention, pad=_plain_pad, gelu=_plain_gelu, rms_norm=_plain_rms_norm)
 
-# %% ../nbs/17_exports.ipynb #83961b82
+# %% ../nbs/17_exports.ipynb #842a8bcc
 # operators of torch 2.14 that 1.11 has not, as far as dense pictures may meet them
 _LACKING = '''
 _fused_rms_norm _native_multi_head_attention _safe_softmax _scaled_dot_product_attention_math
@@ -235,7 +235,7 @@ def _refuse_lacking(traced: torch.jit.ScriptModule) -> None:
     bad = [f'aten::{o}' for o in _LACKING if traced.inlined_graph.findAllNodes(f'aten::{o}')]
     if bad: raise ExportError(f"torch 1.11 lacks {', '.join(bad)}, which this model uses: export it for newer versions")
 
-# %% ../nbs/17_exports.ipynb #1d51b6a9
+# %% ../nbs/17_exports.ipynb #e739aede
 def _as_version_9(src: Path, dst: Path) -> None:
     "Copy a TorchScript archive with its version record set to 9, without debug records"
     with zipfile.ZipFile(src) as a, zipfile.ZipFile(dst, 'w', zipfile.ZIP_STORED) as b:
@@ -277,7 +277,7 @@ def _window(h: Tensor, w: Tensor, p: Preproc) -> tuple[Tensor, Tensor]:
     side = (short - (short - kept) * is_other).clamp_min(1)
     return side, side
 
-# %% ../nbs/17_exports.ipynb #8fc12e26
+# %% ../nbs/17_exports.ipynb #fb79ae7d
 class _Squares(nn.Module):
     "uint8 (B, 3, H, W) -> normalized float (B, 3, size, size), as `EvalTransform`, in products and sums alone"
     def __init__(self, p: Preproc):
@@ -372,7 +372,7 @@ def _quantize(src: Path, dst: Path, ops: tuple) -> None:
                          weight_type=QuantType.QInt8, use_external_data_format=has_data)
     finally: root.setLevel(level)
 
-# %% ../nbs/17_exports.ipynb #fbcb37b9
+# %% ../nbs/17_exports.ipynb #a8c0573f
 def _write_int8(
     embedder: Embedder,
     path: Path,
@@ -385,7 +385,9 @@ def _write_int8(
     _write_onnx(embedder, full, opset)
     _quantize(full, path, ops)
     left = _size_of(path) / _size_of(full)
-    if left > .75: raise ExportError(f"int8 leaves {left:.0%} of the file: the weights are not in {' and '.join(ops)}")
+    if left > .75:
+        raise ExportError(f'int8 leaves {left:.0%} of the file: '
+                          f"this model's weights are not in {' and '.join(ops)}")
     check_export(path, embedder, pictures, tol=1 - min_cosine)
 
 _WRITERS['onnx-int8'] = _write_int8
@@ -414,7 +416,7 @@ def _measure(path: Path, embedder: Embedder, pictures: list[Tensor] | None, tol:
     except RuntimeError: pass
     return row
 
-# %% ../nbs/17_exports.ipynb #0a27aadf
+# %% ../nbs/17_exports.ipynb #6de4a7c4
 def export_table(
     embedder: Embedder,
     folder: str | Path,  # where the files are written

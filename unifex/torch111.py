@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['torch_1_11_python', 'Verification', 'verify_torch_1_11']
 
-# %% ../nbs/18_torch111.ipynb #51330766
+# %% ../nbs/18_torch111.ipynb #85d6b97f
 import json, os, re, shutil, subprocess, tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,7 +45,7 @@ def _install_torch_1_11(python: str, folder: Path) -> None:
             why = (done.stderr.strip() or 'no reason given').splitlines()[-1]
             if done.returncode: raise ExportError(f'{python} cannot install torch==1.11.0: {why}')
 
-# %% ../nbs/18_torch111.ipynb #f433c39d
+# %% ../nbs/18_torch111.ipynb #482afac7
 def torch_1_11_python(
     python: str | Path | None = None,  # an interpreter; None for `UNIFEX_TORCH_1_11`, else one on PATH or of pyenv
     install: bool = True,  # install torch 1.11.0 (750 MB to fetch) into the cache where no interpreter has it
@@ -106,7 +106,7 @@ def _run_old(python: Path, path: Path, pictures: list[Tensor]) -> dict:
         if not done.returncode: return json.loads(report.read_text())
     raise ExportError(f'torch 1.11 does not run {path.name}: {_last_words(done.stderr, done.returncode)}')
 
-# %% ../nbs/18_torch111.ipynb #6f71226e
+# %% ../nbs/18_torch111.ipynb #c30f943f
 @dataclass(frozen=True)
 class Verification:
     "What came of `verify_torch_1_11`; true where the file was verified"
@@ -130,7 +130,7 @@ def _compare_old(report: dict, embedder: Embedder, pictures: list[Tensor], tol: 
     n = len(pictures)
     return tuple(map(min, cosines[:n], cosines[n:]))
 
-# %% ../nbs/18_torch111.ipynb #bbd2130a
+# %% ../nbs/18_torch111.ipynb #8db31a90
 def verify_torch_1_11(
     path: str | Path,  # a file that `export` wrote in the format torchscript-1.11
     embedder: Embedder,  # what it was made from
