@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['MarginModel', 'layer_groups', 'mixed_precision', 'unifex_learner', 'fit_schedule']
 
-# %% ../nbs/36_margin_model.ipynb #cc1187ca
+# %% ../nbs/36_margin_model.ipynb #0fa72fe1
 import math
 import warnings
 from contextlib import contextmanager, nullcontext
@@ -110,7 +110,7 @@ def mixed_precision(
     raise ValueError(f"precision {precision!r} needs a CUDA device, and this run is on {device}; "
                      "take 'auto', 'fp32' or 'bf16'")
 
-# %% ../nbs/36_margin_model.ipynb #6e033392
+# %% ../nbs/36_margin_model.ipynb #cc92fca7
 class _MarginLearner(ResumableLearner):
     "fastai's Learner, of which some habits mean another thing for embeddings"
     run = None  # what `train_unifex` leaves behind, a `Run`
@@ -146,7 +146,7 @@ class _MarginLearner(ResumableLearner):
         vars(self.recorder).update(record)
         return text
 
-# %% ../nbs/36_margin_model.ipynb #921de96f
+# %% ../nbs/36_margin_model.ipynb #bfb76af6
 @patch(as_prop=True)
 def vocab(self: _MarginLearner) -> list[str]:
     "The label of each training class, by class id"
@@ -177,14 +177,14 @@ def predict(
     probs = self.model.head(_embed(self, item)).softmax(1)[0].cpu()
     return self.vocab[probs.argmax()], probs.argmax(), probs
 
-# %% ../nbs/36_margin_model.ipynb #13edf0a9
+# %% ../nbs/36_margin_model.ipynb #0ddca07f
 @patch
 def show_batch(
     self: _MarginLearner,
     max_n: int = 12,  # pictures
     **kwargs,  # of the loader's `show_batch`
 ):
-    "Figure: some training pictures, those behind stored features too"
+    "Show some training pictures, those behind stored features too"
     return self.dls.show_batch(max_n=max_n, **kwargs)
 
 def _root(rows):
@@ -206,7 +206,7 @@ def show_results(
     each = math.ceil(max_n/emb.table.domain.nunique())
     return plot_retrieval(emb[emb.table.groupby('domain').head(each).index[:max_n]], emb, _root(rows), k=k)
 
-# %% ../nbs/36_margin_model.ipynb #54535231
+# %% ../nbs/36_margin_model.ipynb #d251d535
 class _NoData(DataLoaders):
     "What stands for the loaders in an exported Learner"
     def __init__(self, vocab):
@@ -293,7 +293,7 @@ def _one_line_errors(learn):
         advice = _smaller_batch(learn) if ranks()[1] == 1 else 'take a smaller batch_size, and accumulate'
         raise TrainingError(f'the GPU has too little memory for batches of {learn.dls.train.bs}; {advice}') from None
 
-# %% ../nbs/36_margin_model.ipynb #b708fc75
+# %% ../nbs/36_margin_model.ipynb #b0ed1115
 def fit_schedule(
     learn: Learner,  # from `unifex_learner`
     schedule: dict,  # from `lr_schedule`, for as many steps
