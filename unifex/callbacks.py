@@ -28,6 +28,7 @@ from tqdm import tqdm
 
 from .distributed import all_reduce_sum, gather, rank0_only, ranks
 from .evaluation import Embeddings, evaluate
+from .heads import CosineHead
 from .loaders import EpochDL
 
 # %% ../nbs/33_callbacks.ipynb #b91f1d96
@@ -321,11 +322,11 @@ def lp_ft(
     probe: int,  # epochs
 ) -> Callable[[int], set[str]]:
     "A plan for `Unfreeze`: neck and head for `probe` epochs, then everything"
-    return lambda epoch: {'neck', 'head'} if epoch < probe else {'body', 'neck', 'head'}
+    return lambda epoch: {'neck', 'head'} if epoch < probe else {'backbone', 'neck', 'head'}
 
 def alternate(epoch: int) -> set[str]:
     "A plan for `Unfreeze`: the head in even epochs, counted from 0, backbone and neck in odd ones"
-    return {'body', 'neck'} if epoch % 2 else {'head'}
+    return {'backbone', 'neck'} if epoch % 2 else {'head'}
 
 # %% ../nbs/33_callbacks.ipynb #af8270e4
 class TrainingError(RuntimeError):
@@ -370,9 +371,9 @@ class _LossModel(nn.Module):
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         head = self.model.head
         if len(x): return head.loss(self.model(x), y)
-        nothing = head.weight.new_zeros(0, head.in_dim)
         reached = sum(0*p.sum() for p in self.parameters() if p.requires_grad)
-        return head.loss(nothing, y) + reached
+        if not isinstance(head, CosineHead): return reached
+        return head.loss(head.weight.new_zeros(0, head.in_dim), y) + reached  # its state is gathered from all ranks
 
 # %% ../nbs/33_callbacks.ipynb #d8abd274
 class DistributedSteps(Callback):
@@ -421,14 +422,14 @@ def before_train(self: DistributedSteps):
 @patch
 def _has_unused(self: DistributedSteps) -> bool:
     "Whether a picture leaves parameters of the backbone without a gradient"
-    body = getattr(self.learn.model, 'body', None)
-    params = [p for p in body.parameters() if p.requires_grad] if body else []
+    backbone = getattr(self.learn.model, 'backbone', None)
+    params = [p for p in backbone.parameters() if p.requires_grad] if backbone else []
     if not params: return False
     x = to_device(self.dls.train.one_batch()[0][:1], params[0].device)
     if not len(x): return True
-    training = body.training
-    try: grads = torch.autograd.grad(body.eval()(x).float().sum(), params, allow_unused=True)
-    finally: body.train(training)
+    training = backbone.training
+    try: grads = torch.autograd.grad(backbone.eval()(x).float().sum(), params, allow_unused=True)
+    finally: backbone.train(training)
     return any(g is None for g in grads)
 
 # %% ../nbs/33_callbacks.ipynb #bb114036

@@ -152,7 +152,7 @@ def _extract_views(cfg, extract, table, backbone):
     train = table[split_mask(table, 'train')].reset_index(drop=True)
     return extract(table=train, transform=transform, views=cfg.train.views)
 
-# %% ../nbs/37_learner.ipynb #c0137df9
+# %% ../nbs/37_learner.ipynb #c82e39c7
 def prepare_data(
     cfg: Config,
     backbone: nn.Module,  # from `config_backbone`
@@ -184,7 +184,7 @@ def prepare(
     table, root = load_data(cfg, data)
     return prepare_data(cfg, config_backbone(cfg), table, root)
 
-# %% ../nbs/37_learner.ipynb #ffa0f623
+# %% ../nbs/37_learner.ipynb #1dfd9b21
 def extract_unifex(
     config='quickstart',  # a preset's name, a YAML file, or a `Config`
     data=None,  # see `load_data`
@@ -255,7 +255,7 @@ def _metric(cfg, data, dls):
     rows = data.table[query].reset_index(drop=True)
     return RetrievalMetric(dls.valid, rows, exclusions(data.table), every=max(1, n_epochs//20))
 
-# %% ../nbs/37_learner.ipynb #7feb26f9
+# %% ../nbs/37_learner.ipynb #ad796687
 def _schedule(cfg, dls, moms):
     "The rates of the training, and how many batches it has"
     s, steps = cfg.scheduler, len(dls.train)
@@ -362,7 +362,7 @@ def _optional(what):
     except Exception as e:
         warnings.warn(f'the embedder is saved, but {what} could not be made: {type(e).__name__}: {e}')
 
-# %% ../nbs/37_learner.ipynb #d582d270
+# %% ../nbs/37_learner.ipynb #a5cb6fb4
 def _save_rest(training, folder, reports):
     "Index, scores, figures and export of a run whose embedder is saved"
     data = training.data
@@ -489,7 +489,7 @@ def _score(embedder, data, cfg, folder):
     report = evaluate_held_out(vectors, data.table)
     if report is not None: save_results({f'zero-shot, {cfg.model.neck.type}, {embedder.out_dim}': report}, folder)
 
-# %% ../nbs/37_learner.ipynb #da8e3056
+# %% ../nbs/37_learner.ipynb #5439a6d1
 def _mean_of_seeds(results, trained):
     "`results` with the rows named in `trained` replaced by their mean and their largest distance from it"
     runs = results.loc[trained]
