@@ -77,8 +77,10 @@ class Run:
     def index(self) -> Index:
         "All its pictures, to be searched"
         folder = _existing(self.folder, 'index')
-        if (folder/'index.json').exists(): return load_index(folder, self.embedder)
-        return Index(self.embeddings, self.embedder, self.root)
+        if not (folder/'index.json').exists(): return Index(self.embeddings, self.embedder, self.root)
+        index = load_index(folder, self.embedder)
+        index.root = self.root
+        return index
 
     @cached_property
     def results(self) -> pd.DataFrame:
@@ -265,7 +267,7 @@ def save_index(
 ):
     "The pictures as an index, and where they lie"
     shutil.rmtree(folder/'index', ignore_errors=True)  # of an earlier version, or of what is written over
-    Index(Embeddings(vectors, table), root=root).save(folder/'index')
+    Index(Embeddings(vectors, table)).save(folder/'index')
     write_text(folder/'index_root.json', json.dumps({'root': str(Path(root).resolve())}))
 
 # %% ../nbs/35_runs.ipynb #c3e5aea6
