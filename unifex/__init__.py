@@ -2,7 +2,7 @@
 
     from unifex import Embedder, Index, train_unifex, load_run
 
-Every name of the door is loaded when it is first asked for: `import unifex` alone brings in neither torch nor fastai."""
+Each name is loaded when it is first asked for: `import unifex` alone brings in neither torch nor fastai."""
 import importlib
 from typing import TYPE_CHECKING
 
@@ -11,8 +11,8 @@ __version__ = "0.1.0"
 # name -> the module that has it, and those that give it further methods
 _DOOR = {
     'Embedder': ('embedder', 'index'), 'Embeddings': ('evaluation',), 'Index': ('index',), 'Report': ('evaluation',),
-    'Run': ('runs',), 'compare': ('comparison',), 'evaluate': ('evaluation',), 'export': ('exports',), 'load_index': ('index',),
-    'load_run': ('runs',), 'train_unifex': ('learner',), 'zero_shot_unifex': ('learner',)}
+    'Run': ('runs',), 'compare': ('comparison',), 'evaluate': ('evaluation',), 'export': ('exports',),
+    'load_index': ('index',), 'load_run': ('runs',), 'train_unifex': ('learner',), 'zero_shot_unifex': ('learner',)}
 __all__ = list(_DOOR)
 
 if TYPE_CHECKING:

@@ -25,7 +25,8 @@ def _add_option(parser, name: str, default, doc: str):
     else: how = dict(type=str if default is None else type(default), metavar=name.split('_')[-1].upper())
     shown = '' if default in (None, '', False) else f' (default: {default})'
     parser.add_argument(f'--{name.replace("_", "-")}', dest=name, default=default, help=doc + shown, **how)
-    if '_' in name: parser.add_argument(f'--{name}', dest=name, default=argparse.SUPPRESS, help=argparse.SUPPRESS, **how)
+    if '_' not in name: return
+    parser.add_argument(f'--{name}', dest=name, default=argparse.SUPPRESS, help=argparse.SUPPRESS, **how)
 
 def _add_parameter(parser, name: str, param: inspect.Parameter, doc: str):
     "One parameter of a function as an argument of `parser`"
@@ -182,7 +183,7 @@ def _relaunched(
 @command
 def unifex_train(
     config: str,  # a preset's name or a YAML file
-    data: str = None,  # a folder with a folder for each class, or a CSV or Parquet table; without it the configuration's data sets
+    data: str = None,  # a folder with a folder for each class, or a table; else the configuration's data sets
     *,
     output_dir: str = 'results',  # the run gets a folder of its own below
     overwrite: bool = False,  # write over another run of that name
@@ -242,7 +243,7 @@ def _say_stored(what: str, features, n: int):
 @command
 def unifex_extract(
     config: str,  # a preset's name or a YAML file
-    data: str = None,  # a folder with a folder for each class, or a CSV or Parquet table; without it the configuration's data sets
+    data: str = None,  # a folder with a folder for each class, or a table; else the configuration's data sets
     *,
     batch_size: int = 0,  # pictures a batch; 0: 32 on a CPU, 256 on a GPU
     rehash: bool = False,  # read all files again, whatever their time of change
@@ -257,8 +258,9 @@ def unifex_extract(
       unifex_extract lp_siglip-sovit400m_arcface3_m4d35k /data --device cuda --batch-size 512"""
     import subprocess
     options = dict(batch_size=batch_size, rehash=rehash)
-    if _relaunched('unifex_extract', config, data, options, overrides, data_parallelism, processes, stdout=subprocess.DEVNULL):
-        rehash = False  # and now tell what is there
+    elsewhere = _relaunched('unifex_extract', config, data, options, overrides, data_parallelism, processes,
+                            stdout=subprocess.DEVNULL)
+    if elsewhere: rehash = False  # and now tell what is there
     from unifex.distributed import ranks
     from unifex.learner import extract_unifex
     features, views = extract_unifex(config, data, batch_size or None, rehash, **overrides)
@@ -287,10 +289,12 @@ def unifex_zero_shot(
       unifex_zero_shot quickstart ~/pictures --model__neck__type pca --model__name pca"""
     from unifex.learner import zero_shot_unifex
     run = zero_shot_unifex(config, data, output_dir, overwrite, **overrides)
-    results = run.results if (run.folder/'results.csv').exists() else None
-    if results is not None: _print_table(results)
+    results = None
+    if (run.folder/'results.csv').exists():
+        results = run.results.rename_axis('embedding')
+        _print_table(results)
     _print_folder(run.folder, f'unifex_export {shlex.quote(str(run.folder))}')
-    return {'folder': run.folder, 'results': results if results is None else results.rename_axis('embedding').reset_index()}
+    return {'folder': run.folder, 'results': None if results is None else results.reset_index()}
 
 # %% ../nbs/42_cli.ipynb #b6cdd6da
 @command
@@ -384,12 +388,13 @@ def _print_report(report, by: str):
     print(f'{report.to_frame(True).round(3).to_string()}\n{report.caption()}')
     if by: print(f'\n{report.by(by)[:10].round(3).to_string()}')
 
+# %% ../nbs/42_cli.ipynb #cc2f0a89
 @command
 def unifex_evaluate(
-    query: str,  # vectors: a run, an index, .npy, .parquet, or a folder of Embeddings.save; with --embedder a folder of folders, or a table of pictures
-    index: str = None,  # the same for the pictures searched; else rows of split `index`, of a run what its training searched in, or the queries themselves
+    query: str,  # a run, an index, .npy, .parquet, or a folder of Embeddings.save; with --embedder pictures
+    index: str = None,  # the same, to be searched; else what the column split says, or the queries themselves
     *,
-    table: str = '',  # labels for an .npy of queries: CSV or Parquet with a column label; image, dataset, domain, source where known
+    table: str = '',  # for an .npy of queries: CSV or Parquet with label; image, dataset, domain, source where known
     index_table: str = '',  # labels for an .npy of the index
     embedder: str = '',  # folder of a saved embedder or of a run, to embed the pictures of query and index
     root: str = '',  # what the tables' paths are relative to; else the folder of each table
@@ -410,7 +415,7 @@ def unifex_evaluate(
       unifex_evaluate pictures.csv --embedder results/quickstart --root ~/pictures
       unifex_evaluate queries.npy index.npy --table queries.csv --index-table index.csv --protocol challenge"""
     if compare and index:
-        raise ValueError('--compare takes one set of vectors that is searched in itself, or has a column split; leave the index out')
+        raise ValueError('--compare takes vectors searched in themselves, or with a column split; leave the index out')
     from unifex.core import default_device
     from unifex.embedder import load_embedder
     from unifex.evaluation import evaluate
@@ -423,7 +428,9 @@ def unifex_evaluate(
     found = {'protocol': protocol, 'overall': report.overall, 'by_domain': report.by_domain.reset_index(),
              'skipped': report.skipped, 'settings': report.settings}
     if by: found['by'] = report.by(by).rename_axis(by).reset_index()
-    if compare: found['compare'] = _print_difference(report, _read_or_embed(compare, table, None, root), protocol, settings)
+    if compare:
+        other = _read_or_embed(compare, table, None, root)
+        found['compare'] = _print_difference(report, other, protocol, settings)
     if save: print(f'\n{report.save(save)}')
     return found
 
@@ -445,10 +452,10 @@ def _say_submission(embedder, path: Path, strict: bool):
 def unifex_export(
     model: str,  # folder of a run or an embedder, or its address: hf:owner/name, gdrive:FOLDER_ID/name
     *,
-    formats: str = 'torchscript',  # with commas between: safetensors, torchscript, torchscript-1.11, program, onnx, onnx-int8; or all, or none
+    formats: str = 'torchscript',  # of safetensors,torchscript,torchscript-1.11,program,onnx,onnx-int8; all; none
     output_dir: str = '',  # where the files go; else the folder exports below the model, or here
     submission: bool = False,  # write the challenge's submission.zip as well
-    strict: bool = False,  # fail where a file for torch 1.11 could not be run in it; installs it where a Python 3.8 to 3.10 lacks it
+    strict: bool = False,  # fail where a file for torch 1.11 could not be run in it; installs it where it can
 ):
     """Write a model in other formats; each file is compared with the original and timed
 

@@ -67,7 +67,7 @@ class Embedder(nn.Module, PyTorchModelHubMixin):
     def forward_features(self, x: Tensor) -> Tensor:
         "uint8 (B, 3, H, W) -> the backbone's features (B, backbone.out_dim)"
         if x.dtype != torch.uint8:
-            raise TypeError(f'pictures must be uint8 (B, 3, H, W) of 0 to 255, got {x.dtype}: do not normalize them first')
+            raise TypeError(f'pictures must be uint8 (B, 3, H, W), got {x.dtype}: do not normalize them first')
         if x.ndim != 4 or x.shape[1] != 3: raise ValueError(f'pictures must be (B, 3, H, W), got {tuple(x.shape)}')
         squares = resize(x.to(self.device), self.preproc)
         return self.backbone(normalize(squares, self.preproc))
@@ -112,7 +112,7 @@ def _channels_first(x: np.ndarray | Tensor) -> Tensor:
         raise TypeError(f'the numbers of a picture are uint8, 0 to 255, not {t.dtype}: do not scale or normalize '
                         'them. Vectors are searched with as Index.search(vectors=...)')
     if t.ndim == 2: return t[None]
-    if t.ndim not in (3, 4): raise ValueError(f'an array of shape {tuple(t.shape)} is neither a picture nor a batch of pictures')
+    if t.ndim not in (3, 4): raise ValueError(f'an array of shape {tuple(t.shape)} holds no pictures')
     orders = [axis for axis in (-3, -1) if t.shape[axis] in (1, 3, 4)]
     if not orders:
         raise ValueError(f'an array of shape {tuple(t.shape)} is no picture: (H, W), (H, W, C) or (C, H, W) with '
@@ -159,8 +159,8 @@ def as_pictures(
         pictures = _channels_first(x)
         return Pictures(pictures, False) if pictures.ndim == 4 else Pictures([pictures], True)
     if isinstance(x, Iterable): return Pictures(x)
-    raise TypeError(f'{type(x).__name__} holds no pictures: give a path, bytes, a Pillow picture, a uint8 array or tensor, '
-                    'a list or iterator of them, a folder or a table')
+    raise TypeError(f'{type(x).__name__} holds no pictures: give a path, bytes, a Pillow picture, a uint8 array '
+                    'or tensor, a list or iterator of them, a folder or a table')
 
 # %% ../nbs/16_embedder.ipynb #8c2bc3d8
 def _pixels(item) -> Tensor:
@@ -170,7 +170,7 @@ def _pixels(item) -> Tensor:
     if isinstance(item, (np.ndarray, Tensor)):
         picture = _channels_first(item)
         if picture.ndim == 3: return _rgb(picture)
-        raise ValueError(f'a batch of shape {tuple(item.shape)} stands where one picture should; hand over batches by themselves')
+        raise ValueError(f'a batch of shape {tuple(item.shape)} stands where one picture should; give it by itself')
     if isinstance(item, _ONE): return _decoded(item)
     raise TypeError(f'{type(item).__name__} stands in the list where a picture should')
 
@@ -225,7 +225,7 @@ def _stack(vectors: list, dim: int) -> np.ndarray:
 def embed_rows(self: Embedder,
     pictures: Pictures,  # of a folder or table
     **kwargs,  # `batch_size`, `num_workers`, `progress`, as in `embed`
-) -> tuple[np.ndarray, pd.DataFrame, pd.DataFrame]:  # (N, out_dim), the N rows that could be read, and the others: image, error
+) -> tuple[np.ndarray, pd.DataFrame, pd.DataFrame]:  # (N, out_dim), the N rows that could be read, and image, error
     "Embeddings of a folder or table, where some files may be broken"
     found = list(_run_each(self, pictures, self.embed_batch, **kwargs))
     good = np.array([isinstance(o, np.ndarray) for o in found], dtype=bool)
@@ -250,12 +250,12 @@ def warn_failed(
 @patch
 def embed(self: Embedder,
     pictures,  # a path, bytes, a Pillow picture, a uint8 array or tensor; a list or iterator of them; a folder; a table
-    root: str | Path | None = None,  # what the paths of a table are relative to; None: its folder, of a DataFrame the current one
+    root: str | Path | None = None,  # what a table's paths are relative to; None: its folder, or the current one
     batch_size: int | None = None,  # pictures at a time; None: 32 on a CPU, 256 elsewhere
     num_workers: int = 4,  # threads that read
     progress: bool = True,  # a bar, where it takes more than a second
 ) -> np.ndarray:  # (N, out_dim) float32, rows of length one
-    "The embedding that search wants. `ImageError` names a picture of a list that cannot be read; in a folder or table it is left out with a warning"
+    "The embedding that search wants; `ImageError` where a picture of a list, a warning where one of a folder is broken"
     pictures = as_pictures(pictures, root)
     how = dict(batch_size=batch_size, num_workers=num_workers, progress=progress)
     if pictures.table is not None:
@@ -264,7 +264,7 @@ def embed(self: Embedder,
         return vectors
     vectors = []
     for i, found in enumerate(_run_each(self, pictures, self.embed_batch, **how)):
-        if isinstance(found, ImageError): raise ImageError(f'picture {i}: {found}' if not pictures.single else str(found))
+        if isinstance(found, ImageError): raise ImageError(str(found) if pictures.single else f'picture {i}: {found}')
         vectors.append(found)
     return _stack(vectors, self.out_dim)
 
@@ -349,8 +349,9 @@ def embedder_card(
     own = f'License: {license}.' if license else 'No license is stated: ask before you use it.'
     theirs = f' The weights that the backbone began with, {source}: {source_license}.' if source else ''
     return _README.format(
-        meta=yaml.safe_dump(meta, sort_keys=False), title=address.partition(':')[2] or 'An image embedding', dim=dim, table=_table(rows),
-        address=address or 'the folder with card.json', more=f'{more.strip()}\n\n' if more else '', license=own + theirs)
+        meta=yaml.safe_dump(meta, sort_keys=False), title=address.partition(':')[2] or 'An image embedding',
+        dim=dim, table=_table(rows), address=address or 'the folder with card.json',
+        more=f'{more.strip()}\n\n' if more else '', license=own + theirs)
 
 # %% ../nbs/16_embedder.ipynb #0ade8263
 def _write(embedder: Embedder, folder: Path, readme: str = ''):
@@ -384,13 +385,14 @@ def _read_card(folder: Path) -> dict:
     if not folder.is_dir(): raise FileNotFoundError(f'no embedder folder {folder}')
     missing = [f for f in _FILES[:2] if not (folder/f).is_file()]
     if missing:
-        raise FileNotFoundError(f"{folder} is no embedder folder: {' and '.join(missing)} missing. Embedder.save writes them")
+        raise FileNotFoundError(f"{folder} is no embedder folder: {' and '.join(missing)} missing")
     path = folder/'card.json'
     try: card = json.loads(path.read_text(encoding='utf-8'))
     except ValueError as e: raise ValueError(f'{path} is no JSON: {e}') from None
-    if not isinstance(card, dict) or card.get('format') != _FORMAT: raise ValueError(f'{path} is not the card of an embedder')
+    if not isinstance(card, dict) or card.get('format') != _FORMAT:
+        raise ValueError(f'{path} is not the card of an embedder')
     if card.get('version', 0) > _VERSION:
-        raise ValueError(f"{folder} was saved in format {card['version']}, this unifex reads up to {_VERSION}: update unifex")
+        raise ValueError(f"{folder} has format {card['version']}, this unifex reads up to {_VERSION}: update unifex")
     return card
 
 def _neck_dtype(weights: dict) -> torch.dtype:
@@ -398,7 +400,7 @@ def _neck_dtype(weights: dict) -> torch.dtype:
     return next(found, torch.float32)
 
 def load_embedder(
-    source: str | Path,  # a folder of `Embedder.save`, a run that holds one, or an address such as 'hf:owner/name@revision'
+    source: str | Path,  # a folder of `Embedder.save`, a run, or an address such as 'hf:owner/name@revision'
     **kwargs,  # for an address: arguments of its hub, such as `token`
 ) -> Embedder:  # in eval mode, on the CPU
     "The embedder there; FileNotFoundError, ValueError, WeightsError or, of an address, HubError say what is wrong"
@@ -416,7 +418,7 @@ def load_embedder(
 
 @patch(cls_method=True)
 def load(cls: Embedder,
-    source: str | Path,  # a folder of `Embedder.save`, a run that holds one, or an address such as 'hf:owner/name@revision'
+    source: str | Path,  # a folder of `Embedder.save`, a run, or an address such as 'hf:owner/name@revision'
     **kwargs,  # for an address: arguments of its hub, such as `token`
 ) -> Embedder:  # in eval mode, on the CPU
     "See `load_embedder`"
@@ -439,7 +441,9 @@ def push(self: Embedder,
 def _save_pretrained(self: Embedder, save_directory: Path): _write(self, Path(save_directory))
 
 @patch
-def generate_model_card(self: Embedder, *args, **kwargs) -> ModelCard: return ModelCard(embedder_card(self.card))
+def generate_model_card(self: Embedder, *args, **kwargs) -> ModelCard:
+    "`embedder_card`, which takes the place of the mixin's own"
+    return ModelCard(embedder_card(self.card))
 
 @patch(cls_method=True)
 def _from_pretrained(cls: Embedder, *, model_id: str, revision=None, cache_dir=None, force_download=False,

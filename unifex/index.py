@@ -49,7 +49,7 @@ def embeddings(self: Embedder,
 _STORAGES = 'float32', 'float16', 'int8', 'binary'
 
 def _fit_storage(x: np.ndarray, storage: str) -> dict:
-    "What `_encode` must know of the vectors (N, D): (D,) `scale` of int8, or `mean` and mean distance from it of binary"
+    "What `_encode` must know of (N, D) vectors: (D,) `scale` of int8, or `mean` and mean distance from it of binary"
     if storage not in _STORAGES: raise ValueError(f'no storage {storage!r}{nearest(storage, _STORAGES)}')
     if storage == 'int8': return {'scale': np.abs(x).max(0).clip(1e-12)/127}
     if storage != 'binary': return {}
@@ -89,25 +89,31 @@ class Index:
 
     def __len__(self): return len(self.codes)
     def __repr__(self):
-        size = f'{self.codes.nbytes/2**20:,.1f} MB'
-        return f'Index: {len(self):,} pictures, {self.dim} numbers as {self.storage}, {size}' + (', IVF' if self.ivf else '')
+        megabytes = self.codes.nbytes/2**20
+        ivf = ', IVF' if self.ivf else ''
+        return f'Index: {len(self):,} pictures, {self.dim} numbers as {self.storage}, {megabytes:,.1f} MB{ivf}'
 
     @property
     def embedder(self) -> Embedder:
         "What turns pictures into vectors; loaded when it is first needed"
-        if self._embedder is None: raise ValueError('a picture needs an embedder: Index(..., embedder), or search with vectors=')
+        if self._embedder is None: raise ValueError('a picture needs an embedder: Index(..., embedder); or give vectors=')
         if isinstance(self._embedder, Path): self._embedder = load_embedder(self._embedder)
         return self._embedder
 
-    def vectors(self, rows=slice(None)) -> np.ndarray: return _decode(self.codes[rows], self.dim, self.storage, self.fit)
-    def embeddings(self) -> Embeddings: return Embeddings(self.vectors(), self.table)
+    def vectors(self, rows=slice(None)) -> np.ndarray:
+        "(n, dim) float32, as they are stored"
+        return _decode(self.codes[rows], self.dim, self.storage, self.fit)
+
+    def embeddings(self) -> Embeddings:
+        "Vectors and rows in memory, to be measured"
+        return Embeddings(self.vectors(), self.table)
 
 # %% ../nbs/23_index.ipynb #85dec85c
 def _unit_rows(x: np.ndarray) -> np.ndarray:
     "Rows of length one"
     if not np.isfinite(x).all(): raise ValueError('vectors hold nan or inf')
     length = np.linalg.norm(x, axis=1, keepdims=True)
-    if not length.all(): raise ValueError(f'vector {int(length.argmin())} is all zeros, so it has no direction; leave it out')
+    if not length.all(): raise ValueError(f'vector {int(length.argmin())} is all zeros: it has no direction; leave it out')
     return x/length
 
 def _check_ids(ids, n: int) -> np.ndarray:
@@ -181,7 +187,8 @@ def _under_root(pictures: Pictures, root: Path | None) -> pd.DataFrame:
     here = root.absolute()
     paths = [pictures.root.absolute()/p for p in pictures.table.image]
     if outside := [p for p in paths if not p.is_relative_to(here)]:
-        raise ValueError(f'{outside[0]} does not lie under {here}, the root of this index: make an index of the folder that holds both')
+        raise ValueError(f'{outside[0]} does not lie under {here}, the root of this index: '
+                         'make an index of the folder that holds both')
     return pictures.table.assign(image=[p.relative_to(here).as_posix() for p in paths])
 
 @patch
@@ -242,7 +249,7 @@ def _check_folder(path: Path):
     if other: raise FileExistsError(f'{path} holds other things ({", ".join(other[:3])}); choose a new or empty folder')
 
 def _read_card(path: Path) -> dict:
-    if not (path/_CARD).is_file(): raise FileNotFoundError(f'{path} is no index: it has no {_CARD}; give what Index.save wrote')
+    if not (path/_CARD).is_file(): raise FileNotFoundError(f'{path} has no {_CARD}; give what Index.save wrote')
     card = json.loads((path/_CARD).read_text(encoding='utf-8'))
     if card.get('format') != 'unifex-index' or card['version'] > 1:
         raise ValueError(f'{path/_CARD} is not the card of an index that this version reads: update unifex')
@@ -312,7 +319,8 @@ def load_index(
     found._embedder = embedder or _find_embedder(path)
     found.ivf = _read_ivf(path/files['ivf']) if 'ivf' in files else None
     found.failed = pd.DataFrame({'image': [], 'error': []})
-    if len(found.codes) != len(found.table): raise ValueError(f'{path}: {len(found.codes)} vectors and {len(found.table)} rows')
+    n, rows = len(found.codes), len(found.table)
+    if n != rows: raise ValueError(f'{path}: {n} vectors and {rows} rows')
     return found
 
 @patch(cls_method=True)
@@ -350,7 +358,7 @@ def _search_ivf(index: Index, q: np.ndarray, k: int, spare: int = 4) -> tuple[np
     scores = np.where(rows < 0, -2, np.stack(exact))
     order = np.lexsort((rows, -scores))[:, :k]
     scores, rows = np.take_along_axis(scores, order, 1), np.take_along_axis(rows, order, 1)
-    if (rows < 0).any(): raise ValueError(f'the opened lists hold fewer than {k} pictures; build_ivf with a larger probe')
+    if (rows < 0).any(): raise ValueError(f'the opened lists hold fewer than {k} pictures; take a larger probe')
     return scores, rows
 
 def _write_ivf(ivf, path: Path, tag: str) -> str:
@@ -420,6 +428,7 @@ def remove(self: QdrantIndex,
     from qdrant_client import models
     self.client.delete(self.name, models.PointIdsList(points=np.atleast_1d(ids).tolist()), wait=True)
 
+# %% ../nbs/23_index.ipynb #08e61d0a
 @patch
 def search(self: QdrantIndex,
     query=None,  # as in `Index.search`
@@ -432,6 +441,7 @@ def search(self: QdrantIndex,
     found = []
     for i, v in enumerate(_unit_rows(q)):
         points = self.client.query_points(self.name, query=v.tolist(), limit=k).points
-        found += [{'query': i, 'rank': rank, 'score': p.score, 'id': p.id, **p.payload} for rank, p in enumerate(points, 1)]
+        for rank, p in enumerate(points, 1):
+            found.append({'query': i, 'rank': rank, 'score': p.score, 'id': p.id, **p.payload})
     found = pd.DataFrame(found)
     return found.drop(columns='query') if single else found
