@@ -21,10 +21,9 @@ setup(name=cfg['lib_name'], version=cfg['version'], description=cfg['description
       author=cfg['author'], author_email=cfg['author_email'], license='Apache-2.0', url=cfg['git_url'],
       long_description=absolute(readme.read_text(encoding='utf-8')) if readme.exists() else '',
       long_description_content_type='text/markdown', python_requires=f">={cfg['min_python']}",
-      packages=find_packages(include=['unifex', 'unifex.*']), include_package_data=True,
+      # with package_dir an editable installation is a path entry, not an import hook, and a script beside the clone finds the package
+      packages=find_packages(include=['unifex', 'unifex.*']), package_dir={'': '.'}, include_package_data=True,
       install_requires=cfg['requirements'].split(), extras_require=extras,
       entry_points={'console_scripts': cfg['console_scripts'].split()},
       classifiers=['Development Status :: 3 - Alpha', 'Intended Audience :: Developers', 'Programming Language :: Python :: 3',
-                   'Topic :: Scientific/Engineering :: Image Recognition'], zip_safe=False,
-      # a path entry instead of an import hook: a script that runs beside the clone must not find its folder as an empty package
-      options={'editable_wheel': {'mode': 'compat'}})
+                   'Topic :: Scientific/Engineering :: Image Recognition'], zip_safe=False)
