@@ -449,10 +449,18 @@ def generate_model_card(self: Embedder, *args, **kwargs) -> ModelCard:
 def _from_pretrained(cls: Embedder, *, model_id: str, revision=None, cache_dir=None, force_download=False,
                      local_files_only=False, token=None, **kwargs) -> Embedder:
     from huggingface_hub import snapshot_download
-    if Path(model_id).is_dir(): return load_embedder(model_id)
     folder = snapshot_download(model_id, revision=revision, cache_dir=cache_dir, force_download=force_download,
                                local_files_only=local_files_only, token=token, allow_patterns=list(_FILES))
     return load_embedder(folder)
+
+@patch(cls_method=True)
+def from_pretrained(cls: Embedder,
+    source: str | Path,  # 'owner/name' on the Hugging Face Hub, or a folder of `save` or `save_pretrained`
+    **kwargs,  # of the mixin, such as `revision` and `token`
+) -> Embedder:  # in eval mode, on the CPU
+    "The embedder there; of a folder without the mixin, which warns where there is no config.json"
+    if Path(source).is_dir(): return load_embedder(source)
+    return PyTorchModelHubMixin.from_pretrained.__func__(cls, source, **kwargs)
 
 # %% ../nbs/16_embedder.ipynb #2f65c0d9
 def zero_shot_embedder(
