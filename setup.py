@@ -1,5 +1,5 @@
 "Everything comes from settings.ini: `requirements`, one extra per `<name>_requirements`, `console_scripts`."
-import re
+import re, sys
 from configparser import ConfigParser
 from pathlib import Path
 from setuptools import setup, find_packages
@@ -16,13 +16,14 @@ def absolute(readme):
     parts[::2] = [re.sub(r'(!?)(\[[^\]]*\])\((?![a-z]+:|[#/])([^)\s]+)\)', link, p) for p in parts[::2]]
     return '```'.join(parts)
 readme = Path('README.md')
+# an editable installation becomes a path entry, not an import hook: a script that runs beside the clone must not find its folder as a package
+package_dir = {'': '.'} if 'editable_wheel' in sys.argv else {}
 
 setup(name=cfg['lib_name'], version=cfg['version'], description=cfg['description'], keywords=cfg['keywords'].split(),
       author=cfg['author'], author_email=cfg['author_email'], license='Apache-2.0', url=cfg['git_url'],
       long_description=absolute(readme.read_text(encoding='utf-8')) if readme.exists() else '',
       long_description_content_type='text/markdown', python_requires=f">={cfg['min_python']}",
-      # with package_dir an editable installation is a path entry, not an import hook, and a script beside the clone finds the package
-      packages=find_packages(include=['unifex', 'unifex.*']), package_dir={'': '.'}, include_package_data=True,
+      packages=find_packages(include=['unifex', 'unifex.*']), include_package_data=True, package_dir=package_dir,
       install_requires=cfg['requirements'].split(), extras_require=extras,
       entry_points={'console_scripts': cfg['console_scripts'].split()},
       classifiers=['Development Status :: 3 - Alpha', 'Intended Audience :: Developers', 'Programming Language :: Python :: 3',
