@@ -212,6 +212,7 @@ def add(self: Index,
     self.failed = failed
     return _append(self, Embeddings(vectors, table), ids)
 
+# %% ../nbs/23_index.ipynb #a84c390e
 def _append(index: Index, new: Embeddings, ids) -> np.ndarray:
     if new.dim != index.dim: raise ValueError(f'vectors of {new.dim} numbers do not go into an index of {index.dim}')
     start = int(index.ids.max(initial=-1)) + 1
