@@ -223,6 +223,16 @@ def _n_relevant(classes, hidden):
             total = total + (-1)**n*_count_equal([classes, *some])
     return total
 
+# %% ../nbs/22_evaluation.ipynb #db386a03
+def _match_classes(query, index):
+    "Classes of the two tables as whole numbers (Q,), (N,), equal where they match"
+    by_class, by_label = (_equal_keys(query, index, columns) for columns in (CLASS, ['label']))
+    share_class, share_label = ((np.isin(*keys) & (keys[0] >= 0)).any() for keys in (by_class, by_label))
+    if share_class or not share_label: return by_class
+    names = f"'{query.dataset.iloc[0]}' and '{index.dataset.iloc[0]}'"
+    warnings.warn(f'queries and pictures to search are data sets of other names, such as {names}: labels are compared alone')
+    return by_label
+
 # %% ../nbs/22_evaluation.ipynb #70a8d21f
 def _score_index(query, index, rows, exclude, k, map_k, metric):
     "One search, in some rows of the index: n_relevant (Q,), scores (Q, 3), neighbors and distances (Q, k)"
@@ -234,7 +244,7 @@ def _score_index(query, index, rows, exclude, k, map_k, metric):
     if not len(rows): return n_relevant, scores, neighbors, distances
     index = index[rows]
     hidden = exclusion_keys(query.table, index.table, exclude)
-    classes, index_classes = _equal_keys(query.table, index.table, CLASS)
+    classes, index_classes = _match_classes(query.table, index.table)
     n_relevant = _n_relevant((classes, index_classes), hidden)
     depth = max(k, map_k) if map_k else len(index)
     for block in iter_knn(query.vectors, index.vectors, depth, metric, exclude=hidden):
