@@ -54,7 +54,8 @@ def _train_row(cfg: Config, variant: dict, data: TrainingData) -> dict:
 
 # %% ../nbs/38_comparison.ipynb #95afb0bd
 _NO_MATTER = {
-    'google_drive': True, 'model': {'name', 'cloud_upload', 'hub'}, 'dataset': {'root', 'data'},
+    'google_drive': True, 'model': {'name', 'cloud_upload', 'hub'},
+    'dataset': {'root', 'data', 'image', 'label', 'domain', 'split', 'source', 'label_level', 'max_pixels'},
     'train': {'store', 'gpu_ids', 'save_epoch', 'save_iter', 'seen_img_save', 'keep'}}
 
 def _run_key(cfg: Config, pictures: str) -> str:

@@ -140,6 +140,13 @@ class _Dataset(_Section):
     n_classes: int | None = Field(None, ge=1)  # so many training classes of each data set, drawn by seed
     valid: Literal['auto', 'classes', 'images', 'none'] = 'auto'  # what is held out where a table has no split
     valid_frac: float = Field(0.2, gt=0, lt=1)  # share of classes (or of each class's pictures) held out
+    image: str = Field('image', min_length=1)  # column of a table with the paths
+    label: str = Field('label', min_length=1)  # column with the labels
+    domain: str = ''  # column with the domains, or one domain for all; empty: as `read_table` finds it
+    split: str = Field('split', min_length=1)  # column with the split, where there is one
+    source: str = Field('source', min_length=1)  # column with the source, where there is one
+    label_level: int | Literal['leaf'] | None = None  # folder of a path that is the label: 0 the first; -1, leaf the last
+    max_pixels: int = Field(89_478_485, ge=0)  # larger pictures count as unreadable; 0: no limit
 
 class _DataLoader(_Section):
     "Reading"
