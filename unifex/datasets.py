@@ -287,6 +287,8 @@ def folder_table(
     folder: str | Path,  # holds a folder for each class
     dataset: str | None = None,  # name of the data set; default: the folder's
     domain: str | None = None,  # what it shows; default: the name of the data set
+    label_level: int | str | None = None,  # folder that is the label: 0 the first below `folder`, -1 or 'leaf' the last
+    exclude=(),  # folders not to enter
 ) -> pd.DataFrame:  # paths relative to `folder`
     "The annotation table of a folder of folders: the label is the name of the first-level folder"
     folder = Path(folder).expanduser()
@@ -313,6 +315,15 @@ def _load_folder(folder):
 def load_pictures(
     source: str | Path | pd.DataFrame,  # folder, flat or with a folder for each class; CSV, TSV or Parquet file; table
     root: str | Path | None = None,  # of a table's paths; default: the file's folder, for a DataFrame the current one
+    *,
+    image: str = 'image',  # of a table: column with the paths
+    label: str = 'label',  # column with the labels
+    dataset: str | None = None,  # a column, or one name for all rows; as in `read_table`, and so below
+    domain: str | None = None,  # a column, or one domain for all rows
+    split: str = 'split',  # column with the split, where there is one
+    source_column: str = 'source',  # column with the source, where there is one
+    label_level: int | str | None = None,  # of a folder, see `folder_table`
+    exclude=(),  # folders not to enter
 ) -> tuple[pd.DataFrame, Path]:  # annotation table, with `label` where it is known, and its root
     "Pictures as a table, however they are given; raises `DatasetError` where there are none"
     if isinstance(source, pd.DataFrame):
@@ -320,7 +331,7 @@ def load_pictures(
         return table, Path(root or '.').expanduser()
     path = Path(source).expanduser()
     if path.is_dir(): return _load_folder(path), path
-    if path.is_file(): return read_table(path), Path(root or path.parent).expanduser()
+    if path.is_file(): return read_table(path, image, label, dataset, domain, split, source_column), Path(root or path.parent).expanduser()
     raise DatasetError(f'there is no folder or table {path}{nearest_path(path)}')
 
 # %% ../nbs/04_datasets.ipynb #41002df0
