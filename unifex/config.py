@@ -187,7 +187,7 @@ def _epoch_numbers(epochs: list[int]) -> list[int]:
 
 _EpochNumbers = Annotated[list[int], AfterValidator(_epoch_numbers)]
 
-# %% ../nbs/30_config.ipynb #99ce42de
+# %% ../nbs/30_config.ipynb #7d6f83e9
 class _Train(_Section):
     "Length, device, precision, what is saved on the way"
     epoch_based: bool = True  # False: train for `iterations`, and save by iterations
@@ -218,7 +218,7 @@ class _Train(_Section):
 class _Optimizer(_Section):
     "The optimizer"
     name: Literal['Adam', 'AdamW', 'SGD', 'SAM_Adam', 'SAM_AdamW'] = 'AdamW'  # Adam: decay in the gradient
-    lr: float = Field(1e-3, gt=0, le=100)
+    lr: float = Field(1e-3, gt=0)
     weight_decay: float = Field(1e-4, ge=0, le=100)
     momentum: float = Field(0.9, ge=0, lt=1)  # of SGD
     rho: float = Field(0.05, ge=0, le=10)  # of SAM: how far uphill the gradient is taken
@@ -240,7 +240,7 @@ class _GoogleDrive(_Section):
     client_secret_path: str = ''  # JSON of the OAuth client, or the key of a service account
     token_path: str = ''  # JSON that `google_login` has saved; empty: where it does so by itself
 
-# %% ../nbs/30_config.ipynb #ffee23b0
+# %% ../nbs/30_config.ipynb #d9fc236a
 def _conflict(cfg) -> str:
     "Which values of a `Config` do not go together, and what would help; '' where all do"
     train, opt, rates = cfg.train, cfg.optimizer, cfg.scheduler
@@ -287,7 +287,7 @@ def config_keys(section: type = Config, prefix: str = '') -> list[str]:
         keys += config_keys(type(part), f'{prefix}{name}__') if isinstance(part, _Section) else [prefix + name]
     return keys + [prefix + k for k in _HEAD_PARAMS] if section is _Head else keys
 
-# %% ../nbs/30_config.ipynb #39cebf2c
+# %% ../nbs/30_config.ipynb #fe120eff
 _BOUNDS = {'ge': '{:,} or more', 'gt': 'above {:,}', 'le': '{:,} or less', 'lt': 'below {:,}'}
 
 def _range(field: FieldInfo) -> str:
@@ -335,7 +335,7 @@ def _short(value) -> str:
     text = repr(value)
     return text if len(text) < 80 else f'{text[:70]}...'
 
-# %% ../nbs/30_config.ipynb #4822f2e9
+# %% ../nbs/30_config.ipynb #99b22874
 def _mistake(
     error: dict,  # one of pydantic's `ValidationError.errors()`
 ) -> str:
@@ -449,7 +449,7 @@ def _full_key(name: str) -> str:
     if found: raise ConfigError(f"{name!r} is ambiguous: write one of {', '.join(found)}")
     raise ConfigError(f'unknown key {name!r}{nearest(name, keys + last)}')
 
-# %% ../nbs/30_config.ipynb #e020a875
+# %% ../nbs/30_config.ipynb #d9762810
 _TWO_NAMES = [  # of a file that gives both, the first counts
     ('model__backbone__img_size', 'transform__size'),
     ('train__save_iter', 'train__seen_img_save'),
