@@ -32,8 +32,8 @@ from .callbacks import EMA, KeepBest, PrintLoss, RetrievalMetric, Unfreeze, alte
 from .checkpoints import Checkpoint
 from .cleaning import check_pictures
 from .config import Config, ConfigError, load_config, override
-from .core import atomic_path, default_device, require_packages
-from .datasets import dataset_root, load_datasets, load_pictures
+from .core import atomic_path, default_device, printable, require_packages
+from .datasets import dataset_root, get_card, has_dataset, load_datasets, load_pictures
 from .distributed import gather, init_ranks, rank0_only, ranks, run_device, shard, unshard
 from .embedder import Embedder, load_embedder, zero_shot_embedder
 from .evaluation import Report, evaluate_held_out
@@ -46,7 +46,7 @@ from .necks import create_neck
 from .runs import (
     Run, claim_run, cloud_hub, config_head, save_head, save_index, save_results, zero_shot_reports)
 from .splits import exclusions, hold_out, query_index, sample_table, set_aside, split_mask
-from .tables import add_class_ids, class_counts, require_labels, write_table
+from .tables import CLASS, add_class_ids, class_counts, require_labels, write_table
 from .transforms import create_transform
 
 # %% ../nbs/37_learner.ipynb #cd3794df
@@ -58,6 +58,17 @@ def _limit(table, ds, seed):
     raise ValueError(f'no training picture is left after min_images={ds.min_images}, n_classes={ds.n_classes}; '
                      'lower the limits')
 
+def _is_data_root(names, data):
+    "Whether `data` is the folder of the data sets that a preset names, and not pictures of one's own; says which"
+    is_folder = isinstance(data, (str, Path)) and Path(data).expanduser().is_dir()
+    if not is_folder or names == Config().dataset.names: return False
+    is_root = any(has_dataset(name, data) for name in names)
+    files = ' and '.join(file for name in names[:3] for file in get_card(name).files[:1])
+    if is_root: text = f"{data} is taken as the data root of {', '.join(names)}"
+    else: text = f"{data} is taken as a folder of pictures, not as the data root of {', '.join(names)} (no {files})"
+    if not ranks()[0]: print(printable(text))
+    return is_root
+
 def load_data(
     cfg: Config,
     data=None,  # see `load_pictures`, or the root of the configuration's data sets; None: as `cfg.dataset` says
@@ -65,9 +76,8 @@ def load_data(
     "The pictures to train on and to judge by, within the limits of `cfg.dataset`"
     ds = cfg.dataset
     if data is None: data = ds.data or None
-    is_folder = isinstance(data, (str, Path)) and Path(data).expanduser().is_dir()
-    names_cards = ds.names != Config().dataset.names
-    if data is None or is_folder and names_cards:
+    if data is None or _is_data_root(ds.names, data):
+        if not ds.names: raise ConfigError('dataset.names is empty, and there is no folder or table either; give one')
         root = data or ds.root or None
         table, root = load_datasets(ds.names, root), dataset_root(ds.names[0], root)
     else: table, root = load_pictures(data, ds.root or None)
@@ -80,8 +90,9 @@ def config_backbone(cfg: Config) -> nn.Module:
     b = cfg.model.backbone
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(cfg.seed)
-        backbone = create_backbone(
-            b.type, b.model_name, b.weights or None, b.pretrained, b.proj_layer, b.img_size or cfg.transform.size)
+        size = b.img_size or cfg.transform.size
+        try: backbone = create_backbone(b.type, b.model_name, b.weights or None, b.pretrained, b.proj_layer, size)
+        except ValueError as e: raise ConfigError(f'model.backbone: {e}') from None
     backbone.preproc = create_transform(cfg.transform.name, backbone.preproc).preproc
     return freeze(backbone) if b.freeze else backbone
 
@@ -90,8 +101,10 @@ def config_embedder(
     backbone: nn.Module,  # from `config_backbone`
 ) -> Embedder:
     "The embedder that `cfg` describes; its neck has fresh weights"
-    n = cfg.model.neck
-    return Embedder(backbone, create_neck(n.type, backbone.out_dim, cfg.model.embedding_dim, n.dropout, n.power))
+    n, dim = cfg.model.neck, cfg.model.embedding_dim
+    try: neck = create_neck(n.type, backbone.out_dim, dim, n.dropout, n.power)
+    except ValueError as e: raise ConfigError(f'model.neck with model.embedding_dim = {dim}: {e}') from None
+    return Embedder(backbone, neck)
 
 # %% ../nbs/37_learner.ipynb #9c061c17
 @dataclass
@@ -262,6 +275,12 @@ def _schedule(cfg, dls, moms):
     total = _total_steps(cfg, steps)
     warmup_steps = s.warmup_steps*steps if s.warmup_steps < 10 else s.warmup_steps
     if s.seen_img_warmup: warmup_steps = s.seen_img_warmup/dls.train.bs
+    if s.name != 'one_cycle' and s.warmup != 'none' and warmup_steps > total:
+        warnings.warn(f'the warm-up of {warmup_steps:.0f} batches is longer than the training of {total}, which does not '
+                      'reach optimizer.lr; lower scheduler.warmup_steps')
+    if cfg.train.accumulate > total:
+        raise ConfigError(f'train.accumulate = {cfg.train.accumulate}: the training has {total} batches, '
+                          'so the optimizer would take no step')
     schedule = lr_schedule(
         s.name, cfg.optimizer.lr, steps, total, s.pct_start, s.min_lr, s.epoch_based, s.warmup, warmup_steps, moms)
     return schedule, total
@@ -409,16 +428,30 @@ def _named(cfg, data, overrides):
 
 def _check(cfg):
     "Raise what can be known to be wrong before any picture is read"
-    mixed_precision(cfg.train.precision, _device(cfg))
+    try: device = _device(cfg)
+    except ValueError as e: raise ConfigError(f'train.device = {cfg.train.device!r}: {e}') from None
+    mixed_precision(cfg.train.precision, device)
+    if cfg.model.neck.type == 'pca':
+        raise ConfigError("model.neck.type = 'pca' is fitted and not trained: take unifex_zero_shot, or 'proj_layer'")
     with torch.random.fork_rng(devices=[]): config_head(cfg, np.ones(2))
     cloud_hub(cfg)
     if cfg.train.tensorboard: require_packages('train.tensorboard', 'tensorboard')
+
+def _check_classes(table):
+    "`ValueError` where there are not two classes to tell apart"
+    train = table[split_mask(table, 'train')]
+    labels = train[CLASS].drop_duplicates().label
+    if len(labels) > 1: return
+    raise ValueError(f'there is a single class to train on, {labels.iloc[0]!r}, of {len(train)} pictures; '
+                     'a training needs two or more')
 
 def _start(cfg, data, output_dir, overwrite):
     "The run's folder, and all that is needed to train"
     _check(cfg)
     table, root = load_data(cfg, data)
+    _check_classes(_split(table, cfg))
     backbone = config_backbone(cfg)
+    config_embedder(cfg, backbone)
     folder = rank0_only(claim_run, Path(output_dir)/cfg.model.name, cfg, overwrite)
     return folder, prepare_data(cfg, backbone, table, root)
 
