@@ -49,7 +49,7 @@ def _finish(ax, xlabel='', ylabel='', title=''):
     ax.tick_params(labelsize=7)
     ax.spines[['top', 'right']].set_visible(False)
 
-# %% ../nbs/24_plots.ipynb #8abc30b0
+# %% ../nbs/24_plots.ipynb #978ac3a3
 _WIDE_FONTS = ('Noto Sans CJK', 'Hiragino', 'PingFang', 'Yu Gothic', 'Microsoft YaHei', 'Malgun', 'WenQuanYi', 'IPA', 'Noto')
 
 @lru_cache(maxsize=None)
@@ -77,7 +77,7 @@ def _families(letters: frozenset, usual: tuple) -> tuple[list[str], frozenset]:
         if not missing: break
     return families, missing
 
-# %% ../nbs/24_plots.ipynb #9a8875a5
+# %% ../nbs/24_plots.ipynb #67ad3cc5
 def _legible(fig):
     "`fig` with fonts that have its letters; ticks too, whose text is made when they are drawn"
     axes = [axis for ax in fig.axes for axis in (ax.xaxis, ax.yaxis)]
