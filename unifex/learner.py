@@ -35,7 +35,7 @@ from .checkpoints import Checkpoint, tidy_checkpoints
 from .cleaning import check_pictures
 from .config import Config, ConfigError, load_config, override
 from .core import atomic_path, cache_dir, default_device, printable, require_packages, user_path
-from .datasets import dataset_root, load_datasets, load_pictures
+from .datasets import dataset_root, get_card, has_dataset, load_datasets, load_pictures
 from .distributed import gather, init_ranks, rank0_only, ranks, run_device, shard, unshard
 from .embedder import Embedder, load_embedder, zero_shot_embedder
 from .evaluation import Report, check_held_out, evaluate_held_out
@@ -49,7 +49,7 @@ from .runs import (
     Run, check_claim, check_place, claim_run, cloud_hub, config_head, publish_run, save_head, save_index, save_results,
     zero_shot_reports)
 from .splits import exclusions, hold_out, query_index, sample_table, set_aside, split_mask
-from .tables import add_class_ids, class_counts, require_labels, write_table
+from .tables import CLASS, add_class_ids, class_counts, require_labels, write_table
 from .transforms import create_transform
 
 # %% ../nbs/37_learner.ipynb #cd3794df
@@ -66,6 +66,17 @@ def _naming(ds):
     return dict(image=ds.image, label=ds.label, domain=ds.domain or None, split=ds.split, source_column=ds.source,
                 label_level=ds.label_level)
 
+def _is_data_root(names, data):
+    "Whether `data` is the folder of the data sets that a preset names, and not pictures of one's own; says which"
+    is_folder = isinstance(data, (str, Path)) and user_path(data).is_dir()
+    if not is_folder or names == Config().dataset.names: return False
+    is_root = any(has_dataset(name, data) for name in names)
+    files = ' and '.join(file for name in names[:3] for file in get_card(name).files[:1])
+    if is_root: text = f"{data} is taken as the data root of {', '.join(names)}"
+    else: text = f"{data} is taken as a folder of pictures, not as the data root of {', '.join(names)} (no {files})"
+    if not ranks()[0]: print(printable(text))
+    return is_root
+
 def load_data(
     cfg: Config,
     data=None,  # see `load_pictures`, or the root of the configuration's data sets; None: as `cfg.dataset` says
@@ -74,9 +85,8 @@ def load_data(
     "The pictures to train on and to judge by, within the limits of `cfg.dataset`"
     ds = cfg.dataset
     if data is None: data = ds.data or None
-    is_folder = isinstance(data, (str, Path)) and Path(data).expanduser().is_dir()
-    names_cards = ds.names != Config().dataset.names
-    if data is None or is_folder and names_cards:
+    if data is None or _is_data_root(ds.names, data):
+        if not ds.names: raise ConfigError('dataset.names is empty, and there is no folder or table either; give one')
         root = data or ds.root or None
         table, root = load_datasets(ds.names, root), dataset_root(ds.names[0], root)
     else: table, root = load_pictures(data, ds.root or None, **_naming(ds), exclude=exclude)
@@ -89,8 +99,9 @@ def config_backbone(cfg: Config) -> nn.Module:
     b = cfg.model.backbone
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(cfg.seed)
-        backbone = create_backbone(
-            b.type, b.model_name, b.weights or None, b.pretrained, b.proj_layer, b.img_size or cfg.transform.size)
+        size = b.img_size or cfg.transform.size
+        try: backbone = create_backbone(b.type, b.model_name, b.weights or None, b.pretrained, b.proj_layer, size)
+        except ValueError as e: raise ConfigError(f'model.backbone: {e}') from None
     backbone.preproc = create_transform(cfg.transform.name, backbone.preproc).preproc
     return freeze(backbone) if b.freeze else backbone
 
@@ -99,8 +110,10 @@ def config_embedder(
     backbone: nn.Module,  # from `config_backbone`
 ) -> Embedder:
     "The embedder that `cfg` describes; its neck has fresh weights"
-    n = cfg.model.neck
-    return Embedder(backbone, create_neck(n.type, backbone.out_dim, cfg.model.embedding_dim, n.dropout, n.power))
+    n, dim = cfg.model.neck, cfg.model.embedding_dim
+    try: neck = create_neck(n.type, backbone.out_dim, dim, n.dropout, n.power)
+    except ValueError as e: raise ConfigError(f'model.neck with model.embedding_dim = {dim}: {e}') from None
+    return Embedder(backbone, neck)
 
 # %% ../nbs/37_learner.ipynb #9c061c17
 @dataclass
@@ -282,6 +295,12 @@ def _schedule(cfg, dls, moms):
     total = _total_steps(cfg, steps)
     warmup_steps = s.warmup_steps*steps if s.warmup_steps < 10 else s.warmup_steps
     if s.seen_img_warmup: warmup_steps = s.seen_img_warmup/dls.train.bs
+    if s.name != 'one_cycle' and s.warmup != 'none' and warmup_steps > total:
+        warnings.warn(f'the warm-up of {warmup_steps:.0f} batches is longer than the training of {total}, which does not '
+                      'reach optimizer.lr; lower scheduler.warmup_steps')
+    if cfg.train.accumulate > total:
+        raise ConfigError(f'train.accumulate = {cfg.train.accumulate}: the training has {total} batches, '
+                          'so the optimizer would take no step')
     schedule = lr_schedule(
         s.name, cfg.optimizer.lr, steps, total, s.pct_start, s.min_lr, s.epoch_based, s.warmup, warmup_steps, moms)
     return schedule, total
@@ -382,7 +401,7 @@ class _Steps:
         for what, why in self.failed.items():
             print(printable(f'the embedder is saved, but {what} could not be made: {why.replace("FOLDER", str(folder))}'))
 
-# %% ../nbs/37_learner.ipynb #c7ae89c0
+# %% ../nbs/37_learner.ipynb #bd553934
 def _save_figure(figure, path):
     with atomic_path(path) as tmp: figure.savefig(tmp, dpi=110, bbox_inches='tight')
 
@@ -449,7 +468,7 @@ def _send(run, checkpoint=None):
                         f"Again with load_run('{run.folder}').push(checkpoints=True)"))
     if uploads: checkpoint.tidy()
 
-# %% ../nbs/37_learner.ipynb #61c3f03c
+# %% ../nbs/37_learner.ipynb #805bc8f8
 _LONGEST = 100  # bytes of a name; what is written beside a folder is called longer
 
 def _safe_name(name):
@@ -474,14 +493,27 @@ def _named(cfg, data, overrides):
     has_name = 'model__name' in overrides or cfg.model.name.endswith(ends)
     return (cfg if has_name else override(cfg, model__name=f'{cfg.model.name}-{name}')), data
 
-# %% ../nbs/37_learner.ipynb #437cb5b0
+# %% ../nbs/37_learner.ipynb #c546152c
 def _check(cfg):
     "Raise what can be known to be wrong before any picture is read"
-    mixed_precision(cfg.train.precision, _device(cfg))
+    try: device = _device(cfg)
+    except ValueError as e: raise ConfigError(f'train.device = {cfg.train.device!r}: {e}') from None
+    mixed_precision(cfg.train.precision, device)
+    if cfg.model.neck.type == 'pca':
+        raise ConfigError("model.neck.type = 'pca' is fitted and not trained: take unifex_zero_shot, or 'proj_layer'")
     with torch.random.fork_rng(devices=[]): config_head(cfg, np.ones(2))
     cloud_hub(cfg)
     if cfg.train.tensorboard: require_packages('train.tensorboard', 'tensorboard')
     if cfg.train.store: check_place(user_path(cfg.train.store))
+
+def _check_classes(table):
+    "`ValueError` where there are not two classes to tell apart, or held-out pictures that could find nothing"
+    check_held_out(table)
+    train = table[split_mask(table, 'train')]
+    labels = train[CLASS].drop_duplicates().label
+    if len(labels) > 1: return
+    raise ValueError(f'there is a single class to train on, {labels.iloc[0]!r}, of {len(train)} pictures; '
+                     'a training needs two or more')
 
 def _run_folder(output_dir, cfg):
     name = cfg.model.name
@@ -501,15 +533,16 @@ def _start(cfg, data, output_dir, overwrite):
     folder = _run_folder(output_dir, cfg)
     rank0_only(check_claim, folder, cfg, overwrite)
     table, root = load_data(cfg, data, exclude=[user_path(output_dir)])
-    check_held_out(_split(table, cfg))
+    _check_classes(_split(table, cfg))
     backbone = config_backbone(cfg)
+    config_embedder(cfg, backbone)
     rank0_only(check_place, folder, _n_bytes(cfg, backbone, len(table)))
     folder = rank0_only(claim_run, folder, cfg, overwrite)
     data = prepare_data(cfg, backbone, table, root)
     rank0_only(tidy_checkpoints, folder/'checkpoints', rows_key(data.table) if overwrite else None)
     return folder, data
 
-# %% ../nbs/37_learner.ipynb #10554c5c
+# %% ../nbs/37_learner.ipynb #4fba8ca6
 def _n_classes(rows): return len(rows[['dataset', 'label']].drop_duplicates())
 
 def _counted(rows): return f'{len(rows):,} pictures of {_n_classes(rows):,} classes'
