@@ -278,7 +278,8 @@ def show_results(
 def head_settings(cfg: Config) -> dict:
     "The parameters that `cfg` gives its head; `ConfigError` where the head takes no such parameter"
     head = cfg.model.head
-    known = head_params(head.name)
+    try: known = head_params(head.name)
+    except (ValueError, ImportError) as e: raise ConfigError(f'model.head.name = {head.name!r}: {e}') from None
     odd = [k for k, v in head.params.items() if k not in known and v and k not in ('k', 's', 'm')]
     if odd: raise ConfigError(f'model.head.{odd[0]}: {head.name} has no such parameter{nearest(odd[0], known)}')
     return {k: v for k, v in head.params.items() if k in known}
@@ -289,7 +290,11 @@ def config_head(
 ) -> nn.Module:
     "The head that `cfg` describes, with fresh centers"
     params = head_settings(cfg)
-    return create_head(cfg.model.head.name, cfg.model.embedding_dim, len(class_counts), class_counts, **params)
+    name, dim = cfg.model.head.name, cfg.model.embedding_dim
+    try: return create_head(name, dim, len(class_counts), class_counts, **params)
+    except (ValueError, TypeError) as e:
+        is_named = str(e).split(' ')[0] in params
+        raise ConfigError(f'model.head.{e}' if is_named else f'model.head: {e}') from None
 
 def _read_head(folder, cfg, n_classes):
     "The head that a training has left"
