@@ -30,7 +30,7 @@ class ImageRows(torch.utils.data.Dataset):
         table: pd.DataFrame,  # annotation table
         root: str | Path,  # folder the paths are relative to
         preproc: Preproc,  # how to make squares
-        max_pixels: int = MAX_PIXELS,  # larger pictures count as unreadable
+        max_pixels: int = MAX_PIXELS,  # larger pictures count as unreadable; 0: no limit
         transform: TrainTransform | None = None,  # for training, see `create_transform`; None: the resize of evaluation
     ):
         if transform is not None and transform.preproc != preproc:
@@ -137,9 +137,10 @@ def iter_batches(
     num_workers: int = 2,  # threads; 0: one, and nothing is read ahead
     transform: TrainTransform | None = None,  # to see views as in training
     epoch: int = 0,  # which view
+    max_pixels: int = MAX_PIXELS,  # larger pictures count as unreadable; 0: no limit
 ) -> Iterator:  # (row numbers int64 array, uint8 (b, 3, S, S), [(row number, ImageError), ...])
     "All pictures of `table` once, in order, while the caller computes; row numbers count from 0"
-    rows = ImageRows(table, root, preproc, transform=transform)
+    rows = ImageRows(table, root, preproc, max_pixels, transform)
     numbers = list(range(len(rows)))
     batches = (numbers[i:i + batch_size] for i in range(0, len(rows), batch_size))
     yield from read_batches(rows, batches, num_workers, epoch=epoch)
@@ -308,6 +309,7 @@ def image_dls(
     transform: TrainTransform | None = None,  # of the training rows, see `create_transform`; None: as in evaluation
     sampler: str = 'shuffle',  # one of `SAMPLERS`
     k: int = 4,  # pictures of a class in a batch of `class_balanced`
+    max_pixels: int = MAX_PIXELS,  # larger pictures count as unreadable; 0: no limit
 ) -> DataLoaders:  # batches (uint8 (b, 3, S, S), int64 (b,)); `dls.c` is the number of classes
     "fastai `DataLoaders` over the pictures of `table`, as `sampler` draws them, and of `valid`, in order"
     for rows in (table, valid):
@@ -317,9 +319,9 @@ def image_dls(
         raise TableError(f'{unseen:,} rows have class_id -1, which cannot be trained on; pass the training rows only')
     device = torch.device(device or 'cpu')
     how = dict(batch_size=batch_size, num_workers=num_workers, device=device, pin_memory=device.type == 'cuda')
-    train = ImageRows(table, root, preproc, transform=transform)
+    train = ImageRows(table, root, preproc, max_pixels, transform)
     dls = [ImageDL(train, seed=seed, shuffle=True, drop_last=drop_last, sampler=sampler, k=k, **how)]
-    if valid is not None: dls.append(ImageDL(ImageRows(valid, root, preproc), seed=seed, **how))
+    if valid is not None: dls.append(ImageDL(ImageRows(valid, root, preproc, max_pixels), seed=seed, **how))
     return DataLoaders(*dls, device=device)
 
 # %% ../nbs/07_loaders.ipynb #8a396e2b
