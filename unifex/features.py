@@ -438,7 +438,9 @@ class FeatureDL(EpochDL):
         own = {k: getattr(self, k) for k in ('seed', 'sampler', 'k', 'max_memory')}
         return super().new(dataset, cls, **own | kwargs)
 
-    def get_idxs(self) -> np.ndarray: return self.order(self.epoch) if self.order else np.arange(self.n)
+    def get_idxs(self) -> np.ndarray:
+        rows = self.order(self.epoch) if self.order else np.arange(self.n)
+        return rows[:len(rows) - self._rest(len(rows))]
 
     def __iter__(self):
         self.randomize()
