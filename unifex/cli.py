@@ -371,11 +371,11 @@ def unifex_search(
     return {'root': found.root, 'neighbors': neighbors.assign(query=[pictures[i] for i in neighbors['query']])}
 
 # %% ../nbs/42_cli.ipynb #ae36ac86
-def _read_or_embed(path: str, table: str, embedder, root: str):
-    "Embeddings of a run, an index or files; with an embedder, of the pictures in a folder or table"
-    from unifex.runs import open_embeddings
-    if embedder is not None: return embedder.embeddings(path, root or None)
-    return open_embeddings(path, table or None)
+def _read_or_embed(path: str, table: str, model, root: str, embedder: str):
+    "Embeddings of a run, an index or files; with a model from the folder `embedder`, of the pictures in a folder or table"
+    from unifex.runs import mark_trained, open_embeddings
+    if model is None: return open_embeddings(path, table or None)
+    return mark_trained(model.embeddings(path, root or None), embedder)
 
 def _print_difference(report, other, protocol: str, settings: dict):
     "A row a measure: this model, the other, the difference and its interval"
@@ -421,15 +421,15 @@ def unifex_evaluate(
     from unifex.evaluation import evaluate
     model = load_embedder(embedder).to(default_device(device)) if embedder else None
     settings = dict(k=k, map_k=map_k or None, metric=metric or None)
-    queries = _read_or_embed(query, table, model, root)
-    parts = (queries, _read_or_embed(index, index_table, model, root)) if index else queries.query_index()
+    queries = _read_or_embed(query, table, model, root, embedder)
+    parts = (queries, _read_or_embed(index, index_table, model, root, embedder)) if index else queries.query_index()
     report = evaluate(*parts, protocol, **settings)
     _print_report(report, by)
     found = {'protocol': protocol, 'overall': report.overall, 'by_domain': report.by_domain.reset_index(),
              'skipped': report.skipped, 'settings': report.settings}
     if by: found['by'] = report.by(by).rename_axis(by).reset_index()
     if compare:
-        other = _read_or_embed(compare, table, None, root)
+        other = _read_or_embed(compare, table, None, root, '')
         found['compare'] = _print_difference(report, other, protocol, settings)
     if save: print(f'\n{report.save(save)}')
     return found

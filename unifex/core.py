@@ -174,6 +174,7 @@ _MODULES = {
     'faiss-cpu': 'faiss',
     'google-auth': 'google.auth',
     'open_clip_torch': 'open_clip',
+    'pillow-jxl-plugin': 'pillow_jxl',
     'scikit-learn': 'sklearn',
     'umap-learn': 'umap',
 }

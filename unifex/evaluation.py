@@ -8,6 +8,7 @@ __all__ = ['PROTOCOLS', 'Embeddings', 'read_embeddings', 'join_embeddings', 'dis
 
 # %% ../nbs/22_evaluation.ipynb #4d6b944a
 import json
+import warnings
 from dataclasses import dataclass
 from html import escape
 from itertools import combinations
@@ -222,6 +223,16 @@ def _n_relevant(classes, hidden):
             total = total + (-1)**n*_count_equal([classes, *some])
     return total
 
+# %% ../nbs/22_evaluation.ipynb #db386a03
+def _match_classes(query, index):
+    "Classes of the two tables as whole numbers (Q,), (N,), equal where they match"
+    by_class, by_label = (_equal_keys(query, index, columns) for columns in (CLASS, ['label']))
+    share_class, share_label = ((np.isin(*keys) & (keys[0] >= 0)).any() for keys in (by_class, by_label))
+    if share_class or not share_label: return by_class
+    names = f"'{query.dataset.iloc[0]}' and '{index.dataset.iloc[0]}'"
+    warnings.warn(f'queries and pictures to search are data sets of other names, such as {names}: labels are compared alone')
+    return by_label
+
 # %% ../nbs/22_evaluation.ipynb #70a8d21f
 def _score_index(query, index, rows, exclude, k, map_k, metric):
     "One search, in some rows of the index: n_relevant (Q,), scores (Q, 3), neighbors and distances (Q, k)"
@@ -233,7 +244,7 @@ def _score_index(query, index, rows, exclude, k, map_k, metric):
     if not len(rows): return n_relevant, scores, neighbors, distances
     index = index[rows]
     hidden = exclusion_keys(query.table, index.table, exclude)
-    classes, index_classes = _equal_keys(query.table, index.table, CLASS)
+    classes, index_classes = _match_classes(query.table, index.table)
     n_relevant = _n_relevant((classes, index_classes), hidden)
     depth = max(k, map_k) if map_k else len(index)
     for block in iter_knn(query.vectors, index.vectors, depth, metric, exclude=hidden):
@@ -257,7 +268,7 @@ class Report:
     per_query: pd.DataFrame  # a row a query, in their order: its columns, n_relevant and the scores, nan where skipped
     neighbors: np.ndarray  # (Q, k) int64, rows of the index, -1 where there are none
     distances: np.ndarray  # (Q, k) float32, inf where there are none
-    settings: dict  # protocol, per_domain, exclude, k, map_k, metric, and n_index, the pictures in the index
+    settings: dict  # protocol, per_domain, exclude, k, map_k, metric, n_index (pictures searched), n_trained (of them)
 
     @property
     def balanced(self) -> pd.Series:  # as `overall`
@@ -317,6 +328,21 @@ def _searches(query, index, per_domain):
     rows = lambda e, domain: np.flatnonzero(e.table.domain == domain)
     return [(rows(query, d), rows(index, d)) for d in query.table.domain.unique()]
 
+# %% ../nbs/22_evaluation.ipynb #311d31bb
+def _warn_single_class(table, searches):
+    "A warning where a search sees a single class only"
+    single = [rows for rows in searches if len(table.iloc[rows][CLASS].drop_duplicates()) == 1]
+    if not single: return
+    label = table.label.iloc[single[0][0]]
+    where = f'in {len(single)} of {len(searches)} domains ' if len(searches) > 1 else ''
+    warnings.warn(f"{where}all pictures searched are of one class, '{label}': any neighbor is a hit, "
+                  'so a score of 1 means nothing; give pictures of several classes')
+
+def _counts(table):
+    "The pictures searched, and how many of them the model was trained on: the column `trained_on`, where there is one"
+    n_trained = int(table.trained_on.sum()) if 'trained_on' in table else 0
+    return {'n_index': len(table), 'n_trained': n_trained}
+
 # %% ../nbs/22_evaluation.ipynb #b4832c71
 def evaluate(
     query: Embeddings,  # the pictures searched with
@@ -336,6 +362,7 @@ def evaluate(
     require_labels(query.table, 'evaluate: the query')
     require_labels(index.table, 'evaluate: the index')
     searches = _searches(query, index, settings['per_domain'])
+    _warn_single_class(index.table, [rows for _, rows in searches])
     how = {name: settings[name] for name in ('exclude', 'k', 'map_k', 'metric')}
     parts = [_score_index(query[q], index, x, **how) for q, x in searches]
     order = np.argsort(np.concatenate([q for q, _ in searches]))
@@ -343,7 +370,7 @@ def evaluate(
     names = ['mMP@{k}'.format(**how), 'R@1', 'mAP@{map_k}'.format(**how) if how['map_k'] else 'mAP']
     scores = pd.DataFrame(scores, columns=names)
     per_query = pd.concat([query.table.assign(n_relevant=n_relevant), scores], axis=1)
-    return _make_report(per_query, names, neighbors, distances, settings | {'n_index': len(index)})
+    return _make_report(per_query, names, neighbors, distances, settings | _counts(index.table))
 
 # %% ../nbs/22_evaluation.ipynb #9e0b6eda
 @patch
@@ -355,6 +382,8 @@ def caption(self: Report) -> str:
     own = {'id': 'its own picture', 'source': 'its own source'}
     if s['exclude']: text += f"; a query does not see {' or '.join(own[e] for e in s['exclude'])}"
     if self.skipped: text += f'; {self.skipped:,} queries without a relevant picture left out'
+    n = s['n_trained']
+    if n: text += f"; the model was trained on {'all' if n == s['n_index'] else f'{n:,}'} of the pictures searched"
     return text
 
 # %% ../nbs/22_evaluation.ipynb #8c5305e6
@@ -468,7 +497,7 @@ def evaluate_held_out(
 # %% ../nbs/22_evaluation.ipynb #aabb70de
 def _pinned(report):
     "What must be equal in reports that are compared"
-    settings = {k: v for k, v in report.settings.items() if k not in ('protocol', 'metric')}
+    settings = {k: v for k, v in report.settings.items() if k not in ('protocol', 'metric', 'n_trained')}
     return settings | {'queries': report.by_domain.queries.to_dict()}
 
 def _comparison_row(report, domains):

@@ -28,6 +28,11 @@ def _uniform(df, columns, seed, chunk=200_000):
     return pd.Series(numbers, df.index)
 
 # %% ../nbs/03_splits.ipynb #4afef3db
+def _that_tell_apart(table, columns):
+    "`columns` without the data set where all rows are of one, so that a renamed folder changes no draw"
+    is_single = 'dataset' in columns and table.dataset.nunique() == 1
+    return [c for c in columns if c != 'dataset' or not is_single]
+
 def _group_numbers(table, by):
     if not len(by): return np.zeros(len(table), int)
     return table.groupby(list(by), observed=True, sort=False, dropna=False).ngroup().to_numpy()
@@ -44,7 +49,8 @@ def draw_rows(
     group = by if isinstance(by, np.ndarray) else _group_numbers(table, by)
     n = np.broadcast_to(n, len(table))
     is_large = np.bincount(group)[group] > n
-    rank = _uniform(table[is_large], list(columns), seed).groupby(group[is_large]).rank(method='first')
+    columns = _that_tell_apart(table, columns)
+    rank = _uniform(table[is_large], columns, seed).groupby(group[is_large]).rank(method='first')
     keep = ~is_large
     keep[is_large] = rank <= n[is_large]
     return keep
@@ -123,7 +129,7 @@ def split_images(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:  # train and val, with `split` set
     "Hold back pictures; every class keeps at least one to train on"
     require_labels(table, 'a split within classes')
-    u = _uniform(table, ['dataset', 'image'], seed)
+    u = _uniform(table, _that_tell_apart(table, ['dataset', 'image']), seed)
     is_val = (u < frac) & (u < _by_class(u, table).transform('max'))
     return table[~is_val].assign(split='train'), table[is_val].assign(split='val')
 
@@ -136,7 +142,7 @@ def split_query_index(
     "Split every class in two; a source stays whole, and each side gets one where there are two"
     require_labels(table, 'a split within classes')
     unit = table.source.where(table.source.notna(), table.image) if 'source' in table else table.image
-    u = _uniform(table[CLASS].assign(unit=unit), [*CLASS, 'unit'], seed)
+    u = _uniform(table[CLASS].assign(unit=unit), _that_tell_apart(table, [*CLASS, 'unit']), seed)
     lowest = _by_class(u, table).transform('min')
     highest = _by_class(u, table).transform('max')
     is_query = ((u < frac) | (u == lowest)) & (u < highest)
