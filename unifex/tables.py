@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from .core import atomic_path, decode_name, encode_name, nearest_path
+from .core import atomic_path, decode_name, encode_name, first_few, nearest_path, user_path
 
 # %% ../nbs/02_tables.ipynb #98065c5b
 COLUMNS = ['image', 'label', 'dataset', 'domain']
@@ -52,19 +52,13 @@ def _as_text(column):
     return text.mask(is_empty) if is_empty.any() else text
 
 # %% ../nbs/02_tables.ipynb #ef520359
-def _some(values, n=3):
-    "The first `n` of some values, for a message"
-    values = list(map(str, values))
-    rest = len(values) - n
-    return ', '.join(values[:n]) + (f' and {rest:,} more' if rest > 0 else '')
-
 def _tidy(text):
     "A column of text without blanks around the words, and in one Unicode form"
     composed = {o: o if o.isascii() else unicodedata.normalize('NFC', o) for o in text.dropna().unique()}
     twice = [o for o, new in composed.items() if new != o and new in composed]
-    if twice: warnings.warn(f'column {text.name!r}: two Unicode forms (NFC, NFD) of a word count as one: {_some(twice)}')
+    if twice: warnings.warn(f'column {text.name!r}: NFC and NFD, two Unicode forms, count as one: {first_few(twice)}')
     blank = [o for o, new in composed.items() if new != new.strip()]
-    if blank: warnings.warn(f'column {text.name!r}: blanks around words are taken away: {_some(map(repr, blank))}')
+    if blank: warnings.warn(f'column {text.name!r}: blanks around words are taken away: {first_few(map(repr, blank))}')
     changed = {o: new.strip() for o, new in composed.items() if new.strip() != o}
     if not changed: return text
     text = text.map(changed).where(text.isin(changed.keys()), text)
@@ -79,7 +73,8 @@ def _check_filled(df):
         raise TableError(f"column '{c}' has {where}; fill them or drop the rows")
 
 def _check_image(df):
-    if 'image' not in df: raise TableError(f"no column 'image'; a table needs one, and this one has {_some(df, 12)}")
+    if 'image' not in df:
+        raise TableError(f"no column 'image'; a table needs one, and this one has {first_few(df, 12)}")
     twice = df.columns[df.columns.duplicated()].intersection(_TEXT)
     if len(twice): raise TableError(f"two columns are called '{twice[0]}'; rename one of them")
     if not len(df): raise TableError('the table is empty: no row is left')
@@ -94,7 +89,7 @@ def _name_splits(split):
     odd = sorted(o for o in known if o.lower() not in SPLITS)
     if odd:
         names = dict.fromkeys(SPLITS.values())
-        raise TableError(f"column 'split' holds {_some(odd)}; use {', '.join(names)} or leave it empty")
+        raise TableError(f"column 'split' holds {first_few(odd)}; use {', '.join(names)} or leave it empty")
     renamed = {o: SPLITS[o.lower()] for o in known if SPLITS[o.lower()] != o}
     said = [f'{o!r} counts as {new}' for o, new in renamed.items() if o.lower() != new]
     if said: warnings.warn(f"column 'split': {', '.join(said)}")
@@ -105,16 +100,16 @@ _ODD_PATH = r'\.[./]|//|\x00'
 
 def _check_path_parts(image):
     leaving = image[image.str.contains(r'(?:^|[/\\])\.\.(?:[/\\]|$)')]
-    if len(leaving): raise TableError(f'path leaves the root: {_some(leaving)}; remove the .. from it')
+    if len(leaving): raise TableError(f'path leaves the root: {first_few(leaving)}; remove the .. from it')
     cut = image[image.str.contains('\0', regex=False)]
     if len(cut): raise TableError(f'path with a NUL character: {cut.iloc[0]!r}; no file has such a name')
 
 def _plain_paths(image):
     "Paths without the parts that say nothing: `./a//b` is `a/b`; `TableError` where one leads out of the root"
     image = image.astype(str)
-    drive = '[A-Za-z]:' if os.name == 'nt' else r'[A-Za-z]:[/\\]'
+    drive = '[A-Za-z]:' if os.name == 'nt' else r'[A-Za-z]:\\'  # elsewhere a colon is a letter
     absolute = image[image.str.match(rf'(?:[/\\]|{drive})')]
-    if len(absolute): raise TableError(f'absolute path: {_some(absolute)}; give paths relative to the root')
+    if len(absolute): raise TableError(f'absolute path: {first_few(absolute)}; give paths relative to the root')
     is_odd = image.str.contains(_ODD_PATH)
     if not is_odd.any(): return image
     odd = image[is_odd]
@@ -127,7 +122,8 @@ def _check_duplicates(df):
     if df.image.is_unique: return
     again = df.image[df.duplicated(['dataset', 'image'])]
     if not len(again): return
-    raise DuplicateImageError(f'{len(again):,} pictures are listed twice within one data set: {_some(again)}; '
+    are = 'picture is' if len(again) == 1 else 'pictures are'
+    raise DuplicateImageError(f'{len(again):,} {are} listed twice within one data set: {first_few(again)}; '
                               'drop the duplicates')
 
 def _check_domains(df):
@@ -137,7 +133,7 @@ def _check_domains(df):
     if not len(twice): return
     dataset, label = twice[CLASS].iloc[0]
     domains = kinds.domain[(kinds.dataset == dataset) & (kinds.label == label)]
-    raise TableError(f"class '{label}' of data set '{dataset}' is in two domains, {_some(domains)}; "
+    raise TableError(f"class '{label}' of data set '{dataset}' is in two domains, {first_few(domains)}; "
                      'a class belongs to one')
 
 # %% ../nbs/02_tables.ipynb #aed99928
@@ -147,7 +143,7 @@ def require_labels(
 ):
     "`TableError` unless every row has a label"
     if 'label' not in table:
-        raise TableError(f"{purpose} needs labels, and the table has no column 'label', only {_some(table, 12)}; "
+        raise TableError(f"{purpose} needs labels, and the table has no column 'label', only {first_few(table, 12)}; "
                          'name the one that holds them with label=')
     is_missing = table.label.isna()
     if not is_missing.any(): return
@@ -284,7 +280,7 @@ def read_columns(
     sep: str | None = None,  # between the columns of a text file; None: as the header says
 ) -> pd.DataFrame:  # of a text file all is text; empty cells are missing
     "Read a table file; `TableError` names the missing columns and those there are"
-    path = Path(path).expanduser()
+    path = user_path(path)
     suffix = path.suffix.lower()
     if not path.is_file(): raise TableError(f'{path}: no such file{nearest_path(path)}')
     _check_kind(path)
@@ -293,7 +289,7 @@ def read_columns(
         if suffix in _TEXT_FILES: sep = sep or _separator(path)
         header = _header(path, sep)
         missing = sorted(set(columns or []) - set(header))
-        if missing: raise TableError(f'no column {_some(missing)}; it has {_some(header, 12)}')
+        if missing: raise TableError(f'no column {first_few(missing)}; it has {first_few(header, 12)}')
         if suffix in _PARQUET: return pd.read_parquet(path, columns=columns)
         if suffix in _TEXT_FILES: return _read_rows(path, sep, columns)
         return _read_json_lines(path)[columns or header]
@@ -301,11 +297,12 @@ def read_columns(
 # %% ../nbs/02_tables.ipynb #06581d46
 def _plain_header(df):
     "`df` with names of columns that are text without blanks around it; an index that has a name becomes a column"
-    if any(df.index.names): df = df.reset_index()
+    index = [name for name in df.index.names if name is not None]
+    if index and not df.columns.isin(index).any(): df = df.reset_index()
     df = df.set_axis([str(c) for c in df], axis=1)
     stripped = [c.strip() for c in df]
     blank = [repr(c) for c in df if c != c.strip()]
-    if blank: warnings.warn(f'blanks around names of columns are taken away: {_some(blank)}')
+    if blank: warnings.warn(f'blanks around names of columns are taken away: {first_few(blank)}')
     return df.set_axis(stripped, axis=1).reset_index(drop=True)
 
 def _find_column(df, name):
@@ -334,11 +331,14 @@ def name_columns(
     found = {name: _find_column(df, column) for name, column in asked.items()}
     missing = [asked[name] for name in ('image', 'label') if not found[name]]
     if label == 'label': missing = [c for c in missing if c != label]
-    if missing: raise TableError(f'no column {_some(missing)}; it has {_some(df, 12)}. Name yours with image= and label=')
+    if missing:
+        raise TableError(f'no column {first_few(missing)}; it has {first_few(df, 12)}. '
+                         'Name yours with image= and label=')
     known = {name: df[column] for name, column in found.items() if column}
     known.setdefault('dataset', dataset or default)
     known.setdefault('domain', domain or known['dataset'])
-    rest = df.drop(columns=[c for c in df if c in {*known, *found.values()}])
+    rest = df.drop(columns=[c for c in df if c in found.values()])
+    rest = rest.rename(columns={c: f'{c}_table' for c in rest if c in known})
     order = [c for c in _TEXT if c in known]
     return pd.DataFrame({c: known[c] for c in order}, df.index).join(rest)
 
@@ -351,7 +351,7 @@ def relative_paths(
     root = Path(root)
     image = _as_text(df.image)
     is_absolute = image.str.match(r'[/\\]|[A-Za-z]:' if os.name == 'nt' else '/').eq(True)
-    if not is_absolute.any(): return df, root
+    if not is_absolute.any(): return df.assign(image=image), root
     if not is_absolute.all():
         raise TableError(f'absolute and relative paths stand in one column, {image[is_absolute].iloc[0]} and '
                          f'{image[~is_absolute].iloc[0]}; write all in the same way')
@@ -378,8 +378,8 @@ def read_table(
     source: str = 'source',  # column with the source, where there is one
 ) -> pd.DataFrame:  # a checked annotation table; other columns follow behind
     "Read an annotation table from a file with the named columns"
+    path = user_path(path)
     df = read_columns(path)
-    path = Path(path).expanduser()
     with _named_errors(path):
         df = name_columns(df, image, label, dataset, domain, split, source, path.stem)
         if 'class_id' in df: df['class_id'] = _whole_numbers(df.class_id)
@@ -396,7 +396,7 @@ def write_table(
     path,  # .csv or .parquet file to write
 ) -> Path:  # `path`
     "Write a table, whole or not at all; `read_table` gives it back"
-    path = Path(path)
+    path = user_path(path)
     suffix = path.suffix.lower()
     if suffix not in ('.csv', '.parquet'): raise TableError(f'{path}: unknown kind of table; use .csv or .parquet')
     with atomic_path(path) as tmp:
@@ -410,7 +410,7 @@ def image_paths(
     root,  # folder the pictures are relative to
 ) -> list[Path]:  # in the order of the rows
     "Paths of the pictures; `TableError` for one that leaves `root`"
-    root = Path(root)
+    root = user_path(root)
     return [root/decode_name(path) for path in _plain_paths(table.image)]
 
 # %% ../nbs/02_tables.ipynb #bc99f65a
@@ -473,7 +473,7 @@ def add_class_ids(
     present = table.dataset.unique()
     datasets = list(present if datasets is None else datasets)
     unknown = sorted(set(present) - set(datasets))
-    if unknown: raise TableError(f'data set {_some(unknown)} is not in datasets={datasets}')
+    if unknown: raise TableError(f'data set {first_few(unknown)} is not in datasets={datasets}')
     classes = _sort_classes(training[CLASS].drop_duplicates(), datasets)
     ids = pd.Series(np.arange(len(classes)), pd.MultiIndex.from_frame(classes))
     ids = ids.reindex(pd.MultiIndex.from_frame(table[CLASS]), fill_value=-1)
