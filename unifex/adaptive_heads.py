@@ -65,6 +65,7 @@ class AdaCos(AdaptiveHead):
         s: float | None = None,  # first scale; None: sqrt(2) ln(C - 1)
         dynamic_s: bool = True,  # follow the batches; otherwise the scale stays the first one
     ):
+        if dynamic_s not in (True, False): raise ValueError(f'dynamic_s = {dynamic_s!r} must be true or false')
         if s is None: s = max(.5, math.sqrt(2) * math.log(max(1, n_classes - 1)))
         super().__init__(in_dim, n_classes, class_counts, k=k, s=s)
         del self.s
@@ -98,7 +99,7 @@ class CurricularFace(AdaptiveHead, ArcFace):
 # %% ../nbs/14_adaptive_heads.ipynb #d34bddaf
 class AdaFace(AdaptiveHead, ArcFace):
     "Target s (cos(theta_y - m z) - (m + m z)), `z` the standardized length in -1..1 (arXiv 2204.00964)"
-    limits = ArcFace.limits | {'h': (0, math.inf, 'a factor, 0 or more'), 't_alpha': (0, 1, 'a weight, 0 to 1')}
+    limits = ArcFace.limits | {'h': (0, 1000, 'a factor, 0 to 1000'), 't_alpha': (0, 1, 'a weight, 0 to 1')}
 
     def __init__(
         self,

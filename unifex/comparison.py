@@ -27,7 +27,9 @@ from .callbacks import TrainingError
 from .config import Config, load_config, override
 from .core import atomic_path, default_device
 from .learner import TrainingData, config_backbone, load_data, prepare_data, rows_key, train
-from .plots import plot_scores
+
+# %% ../nbs/38_comparison.ipynb #0cc1a9a1
+_COLORS = ['#d55e00', '#0072b2', '#009e73', '#cc79a7', '#e69f00', '#56b4e9']  # of backbones, told apart by all eyes
 
 # %% ../nbs/38_comparison.ipynb #ff2f18ad
 def grid(
@@ -251,24 +253,40 @@ def summarize_runs(
     return means.sort_values(score, ascending=False)
 
 # %% ../nbs/38_comparison.ipynb #1486de91
-def _variant_name(key) -> str:
-    "The values of a variant, without those it does not have"
-    values = key if isinstance(key, tuple) else (key,)
-    return ', '.join(f'{v:g}' if isinstance(v, float) else str(v) for v in values if v == v)  # nan is not itself
+def _variant_name(variant: pd.Series) -> str:
+    "The values of a variant, numbers with their key; without those it does not have"
+    said = []
+    for key, value in variant.dropna().items():
+        is_number = isinstance(value, (int, float))
+        said.append(f'{key.split("__")[-1]} {value:g}' if is_number else str(value))
+    return ', '.join(said) or 'all'
+
+def _millions(n: float) -> str: return f'{n/1e6:.3g} M'
 
 def plot_comparison(
     rows: pd.DataFrame,  # from `compare`
     score: str = 'mMP@5',  # column of the score
 ) -> Figure:
-    "Score against parameters: bubbles for the best variant of each backbone, dots for the others"
-    means = summarize_runs(rows, score)
-    models = pd.DataFrame({
-        'name': [_variant_name(key) for key in means.index],
-        'parameters': means.parameters.to_numpy()/1e6,
-        'trained': [float(f'{n/1e6:.2g}') for n in means.trained],  # two digits in the figure
-        score: means[score].to_numpy()})
-    best = models.drop_duplicates('parameters')
-    fig = plot_scores(best, score)
-    others = models.drop(index=best.index)
-    fig.axes[0].scatter(others.parameters, others[score], s=9, color='0.5', zorder=0)
+    "A line a variant, the best on top: a dot for each seed, a bar for their mean, a color for each backbone"
+    varied = rows.loc[:, :'seed'].iloc[:, :-1]
+    names = [_variant_name(variant) for _, variant in varied.iterrows()]
+    backbone = next((c for c in varied if c.endswith('model_name')), None)
+    sizes = rows.parameters.map(_millions) + ', ' + rows.trained.map(_millions)
+    colors = pd.factorize(varied[backbone])[0] if backbone else [0]*len(rows)
+    lines = pd.DataFrame({'name': names, 'score': rows[score], 'color': colors, 'size': sizes}).groupby('name')
+    order = lines.score.mean().sort_values().index
+    fig = Figure(figsize=(6, 1 + .24*len(order)), layout='constrained')
+    ax = fig.subplots()
+    for y, name in enumerate(order):
+        line = lines.get_group(name)
+        style = dict(color=_COLORS[line.color.iloc[0] % len(_COLORS)])
+        ax.scatter(line.score, [y]*len(line), s=14, alpha=.6, linewidths=0, **style)
+        ax.plot([line.score.mean()]*2, [y - .3, y + .3], linewidth=2, **style)
+    ax.set_yticks(range(len(order)), order, fontsize=7, parse_math=False)
+    sized = ax.secondary_yaxis('right')
+    sized.set_yticks(range(len(order)), lines['size'].first()[order], fontsize=7)
+    sized.set_ylabel('parameters, of these trained', fontsize=8)
+    ax.set_xlabel(score, fontsize=8)
+    ax.tick_params(axis='x', labelsize=7)
+    ax.grid(axis='x', alpha=.25)
     return fig

@@ -13,10 +13,11 @@ import warnings
 from importlib.resources import files
 from pathlib import Path
 from types import NoneType
-from typing import Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic.fields import FieldInfo
 
 from .core import nearest, nearest_path, write_text
 
@@ -25,6 +26,13 @@ def _plain(value):
     "NumPy's numbers and paths as what YAML knows"
     if isinstance(value, Path): return str(value)
     return value.item() if getattr(value, 'ndim', 1) == 0 else value
+
+def _whole(value):
+    "`value`, or the whole number that text such as '1e4' writes"
+    if not isinstance(value, str): return value
+    try: number = float(value)
+    except ValueError: return value
+    return int(number) if 'e' in value.lower() and number.is_integer() else value
 
 def _from_text(
     value,  # what YAML, a keyword or the command line gave
@@ -38,17 +46,19 @@ def _from_text(
         if NoneType in choices: return None
         if 'none' in choices: return 'none'
         if is_list: return []
-        return value or ''
+        return '' if kind is str and value is None else value
     if is_list and isinstance(value, str): return [o.strip() for o in value.strip('[]() ').split(',')]
     if is_list and not isinstance(value, (list, tuple)): return [value]
     if get_origin(kind) is dict and isinstance(value, str): return yaml.safe_load(value)
     if get_origin(kind) is Literal and isinstance(value, bool): return 'yes' if value else 'no'
-    return value
+    if isinstance(value, bool) and {int, float} & {kind, *choices}: raise ValueError('must be a number')
+    return _whole(value) if int in (kind, *choices) else value
 
 # %% ../nbs/30_config.ipynb #3c585a74
 class _Section(BaseModel):
     "A part of the configuration"
-    model_config = ConfigDict(extra='forbid', frozen=True, coerce_numbers_to_str=True, protected_namespaces=())
+    model_config = ConfigDict(
+        extra='forbid', frozen=True, coerce_numbers_to_str=True, protected_namespaces=(), allow_inf_nan=False)
 
     @field_validator('*', mode='before')
     @classmethod
@@ -68,7 +78,7 @@ class _Backbone(_Section):
     weights: str = ''  # pretrained tag, local file, or the name of packaged weights
     pretrained: bool = True  # False: random weights, and never the network
     proj_layer: bool = False  # take the features after the tower's own projection
-    img_size: int | None = Field(None, ge=1)  # pixels; None takes the pretrained size
+    img_size: int | None = Field(None, ge=1, le=8192)  # pixels; None takes the pretrained size
     freeze: bool = True  # a frozen backbone runs once; its features are stored
 
 class _Neck(_Section):
@@ -92,6 +102,7 @@ _HEAD_PARAMS = {
 
 def _number(value):
     "`value`, or what it says where it is text: a number, true, false or nothing"
+    value = _whole(value)
     if not isinstance(value, str): return _plain(value)
     for kind in int, float:
         try: return kind(value)
@@ -119,12 +130,19 @@ class _Head(_Section):
         return {k: v for k, v in values.items() if k not in beside} | {'params': params}
 
 # %% ../nbs/30_config.ipynb #7e5588b2
+def _folder_name(name: str) -> str:
+    "`name`, or `ValueError` where no folder can have it"
+    if name.strip() in ('', '.', '..') or re.search(r'[/\\\0]', name):
+        raise ValueError('must be the name of a folder: not empty, without slashes')
+    if len(name.encode('utf-8', 'surrogateescape')) > 200: raise ValueError('must be no longer than 200 bytes')
+    return name
+
 class _Model(_Section):
     "Backbone, neck and head"
-    name: str = 'unifex'  # the run's name: its folder below `output_dir`
+    name: Annotated[str, AfterValidator(_folder_name)] = 'unifex'  # the run's name: its folder below `output_dir`
     cloud_upload: bool = False  # send checkpoints while training, and the run at its end, to a hub
     hub: str = ''  # which: 'hf:owner/name' or 'gdrive:FOLDER_ID'; empty: google_drive.folder_id
-    embedding_dim: int = Field(64, ge=1)  # numbers in an embedding
+    embedding_dim: int = Field(64, ge=1, le=100_000)  # numbers in an embedding
     backbone: _Backbone = _Backbone()
     neck: _Neck = _Neck()
     head: _Head = _Head()
@@ -151,7 +169,7 @@ class _Dataset(_Section):
 class _DataLoader(_Section):
     "Reading"
     batch_size: int = Field(256, ge=1)  # at most; an epoch of few pictures still has a dozen steps
-    num_workers: int = Field(2, ge=0)  # threads that decode pictures
+    num_workers: int = Field(2, ge=0, le=1024)  # threads that decode pictures
     sampler: Literal['shuffle', 'class_balanced', 'domain_balanced', 'round_robin'] = 'shuffle'  # see `EpochOrder`
 
 _Recipe = Literal['', 'squash', 'crop', 'pad', 'openai-clip', 'openclip', 'eva-clip', 'siglip', 'custom']
@@ -159,23 +177,31 @@ _Recipe = Literal['', 'squash', 'crop', 'pad', 'openai-clip', 'openclip', 'eva-c
 class _Transform(_Section):
     "How pictures are made to the backbone's size; empty values are the backbone's own"
     name: _Recipe = ''  # how a picture becomes a square, and what is left to chance, see `create_transform`
-    size: int | None = Field(None, ge=1)  # pixels; another name of model.backbone.img_size
+    size: int | None = Field(None, ge=1, le=8192)  # another name of model.backbone.img_size; the last given counts
 
 # %% ../nbs/30_config.ipynb #2a7dde76
+def _epoch_numbers(epochs: list[int]) -> list[int]:
+    "`epochs`, or `ValueError` where they are neither epochs counted from 1 nor a single -n"
+    if min(epochs, default=1) > 0 or len(epochs) == 1 and epochs[0] < 0: return epochs
+    raise ValueError('must be epochs, counted from 1, or a single -n for every n-th')
+
+_EpochNumbers = Annotated[list[int], AfterValidator(_epoch_numbers)]
+
+# %% ../nbs/30_config.ipynb #7d6f83e9
 class _Train(_Section):
     "Length, device, precision, what is saved on the way"
     epoch_based: bool = True  # False: train for `iterations`, and save by iterations
-    epochs: int = Field(10, ge=0)
-    iterations: int = Field(0, ge=0)  # batches, where not epoch_based
+    epochs: int = Field(10, ge=0, le=1_000_000)  # where epoch_based
+    iterations: int = Field(0, ge=0, le=1_000_000_000)  # batches, where not epoch_based
     device: str = ''  # 'cpu', 'cuda', 'cuda:1', 'mps'; empty takes the best at hand
     data_parallel: bool = False  # a process for each GPU; `unifex_train` starts them
-    gpu_ids: list[int] | None = None  # the GPUs of data_parallel, None: all; without it the first of them is taken
+    gpu_ids: list[Annotated[int, Field(ge=0)]] | None = None  # the GPUs of data_parallel, None: all; without it the first of them is taken
     precision: Literal['auto', 'fp32', 'fp16', 'bf16'] = 'auto'  # auto: fp16 on CUDA, fp32 elsewhere
-    grad_clip: float | None = Field(None, ge=0)  # largest norm of the gradient
+    grad_clip: float | None = Field(None, ge=0)  # largest norm of the gradient; None, 0: any
     accumulate: int = Field(1, ge=1)  # batches to a step of the optimizer
     ema: float = Field(0., ge=0, lt=1)  # decay of the running average of the weights, such as 0.999; 0: none
     patience: int = Field(0, ge=0)  # measurements without a better mMP@5 before stopping, the best is kept; 0: never
-    save_epoch: list[int] = []  # checkpoint after these epochs, counted from 1; a single -n: after every n-th
+    save_epoch: _EpochNumbers = []  # checkpoint after these epochs, counted from 1; a single -n: after every n-th
     save_iter: int = Field(0, ge=0)  # checkpoint every so many batches, in the middle of epochs too; 0: none
     seen_img_save: int = Field(0, ge=0)  # the same in pictures
     keep: int = Field(2, ge=0)  # so many of the latest checkpoints stay; 0: all
@@ -184,24 +210,18 @@ class _Train(_Section):
     print_freq: int = Field(0, ge=0)  # say the loss every so many batches; 0: never
     tensorboard: bool = False  # log for TensorBoard, where it is installed
     cache: Literal['auto', 'yes', 'no'] = 'auto'  # store a frozen backbone's features, or compute them each epoch
-    views: int = Field(8, ge=1)  # stored views of a picture, with a training transform that draws
+    views: int = Field(8, ge=1, le=1000)  # stored views of a picture, with a training transform that draws
     store: str = ''  # folder of the feature store; empty: the user's cache
     store_dtype: Literal['float16', 'bfloat16', 'float32'] = 'float16'  # of stored features
-
-    @model_validator(mode='after')
-    def _some_length(self):
-        unit = 'epochs' if self.epoch_based else 'iterations'
-        if getattr(self, unit): return self
-        raise ValueError(f'{unit} must be 1 or more where epoch_based is {self.epoch_based}')
 
 # %% ../nbs/30_config.ipynb #a7b4fb8c
 class _Optimizer(_Section):
     "The optimizer"
     name: Literal['Adam', 'AdamW', 'SGD', 'SAM_Adam', 'SAM_AdamW'] = 'AdamW'  # Adam: decay in the gradient
     lr: float = Field(1e-3, gt=0)
-    weight_decay: float = Field(1e-4, ge=0)
+    weight_decay: float = Field(1e-4, ge=0, le=100)
     momentum: float = Field(0.9, ge=0, lt=1)  # of SGD
-    rho: float = Field(0.05, ge=0)  # of SAM: how far uphill the gradient is taken
+    rho: float = Field(0.05, ge=0, le=10)  # of SAM: how far uphill the gradient is taken
     layer_decay: float = Field(1., gt=0, le=1)  # of a trained backbone: a block's rate as a share of the next one's
 
 class _Scheduler(_Section):
@@ -220,10 +240,27 @@ class _GoogleDrive(_Section):
     client_secret_path: str = ''  # JSON of the OAuth client, or the key of a service account
     token_path: str = ''  # JSON that `google_login` has saved; empty: where it does so by itself
 
+# %% ../nbs/30_config.ipynb #d9fc236a
+def _conflict(cfg) -> str:
+    "Which values of a `Config` do not go together, and what would help; '' where all do"
+    train, opt, rates = cfg.train, cfg.optimizer, cfg.scheduler
+    unit = 'epochs' if train.epoch_based else 'iterations'
+    if not getattr(train, unit):
+        return f'train.{unit} = 0 must be 1 or more where train.epoch_based is {train.epoch_based}'
+    if train.unfreeze and cfg.model.backbone.freeze:
+        return (f'train.unfreeze = {train.unfreeze!r} needs a backbone that is trained: '
+                'model.backbone.freeze false (--freeze no)')
+    if train.accumulate > 1 and opt.name.startswith('SAM_'):
+        return (f'train.accumulate = {train.accumulate} does not go with {opt.name}, whose second pass '
+                'needs the whole batch; take a larger batch_size')
+    if rates.min_lr > opt.lr:
+        return f'scheduler.min_lr = {rates.min_lr:g} is above optimizer.lr = {opt.lr:g}, from which the rate falls: take a lower one'
+    return ''
+
 # %% ../nbs/30_config.ipynb #a279ae68
 class Config(_Section):
     "A whole run"
-    seed: int = 42
+    seed: int = Field(42, ge=0, le=2**32 - 1)  # of weights, order, splits and draws
     model: _Model = _Model()
     dataset: _Dataset = _Dataset()
     dataloader: _DataLoader = _DataLoader()
@@ -235,13 +272,7 @@ class Config(_Section):
 
     @model_validator(mode='after')
     def _consistent(self):
-        train, opt = self.train, self.optimizer.name
-        if train.unfreeze and self.model.backbone.freeze:
-            raise ValueError(f'train.unfreeze = {train.unfreeze!r} needs a backbone that is trained: '
-                             'model.backbone.freeze false (--freeze no)')
-        if train.accumulate > 1 and opt.startswith('SAM_'):
-            raise ValueError(f'train.accumulate = {train.accumulate} does not go with {opt}, whose second pass '
-                             'needs the whole batch; take a larger batch_size')
+        if why := _conflict(self): raise ValueError(why)
         return self
 
     def __repr__(self):
@@ -256,6 +287,19 @@ def config_keys(section: type = Config, prefix: str = '') -> list[str]:
         keys += config_keys(type(part), f'{prefix}{name}__') if isinstance(part, _Section) else [prefix + name]
     return keys + [prefix + k for k in _HEAD_PARAMS] if section is _Head else keys
 
+# %% ../nbs/30_config.ipynb #fe120eff
+_BOUNDS = {'ge': '{:,} or more', 'gt': 'above {:,}', 'le': '{:,} or less', 'lt': 'below {:,}'}
+
+def _range(field: FieldInfo) -> str:
+    "Between what a number must lie; '' where it may be any, or is none"
+    found = [words.format(getattr(o, kind)) for o in field.metadata for kind, words in _BOUNDS.items() if hasattr(o, kind)]
+    return ' and '.join(found)
+
+def _words(field: FieldInfo) -> str:
+    "The values that a field may have, where they are a few words"
+    if get_origin(field.annotation) is not Literal: return ''
+    return ' | '.join(repr(o) for o in get_args(field.annotation))
+
 # %% ../nbs/30_config.ipynb #2b310878
 def config_docs() -> dict[str, tuple[Any, str]]:  # key -> (default, what it is)
     "All values of the configuration as a table of reference: the help of the commands prints it"
@@ -269,41 +313,64 @@ def config_docs() -> dict[str, tuple[Any, str]]:  # key -> (default, what it is)
         for part in path: section = getattr(section, part)
         comment = re.search(rf'^    {name}: .*?  # (.*)$', bodies[type(section).__name__], re.M)
         said = comment[1] if comment else _HEAD_PARAMS.get(name, '')
-        docs[key] = getattr(section, name, None), '; '.join(filter(None, [_words(type(section), name), said]))
+        field = type(section).model_fields.get(name, FieldInfo())
+        docs[key] = getattr(section, name, None), '; '.join(filter(None, [_words(field), _range(field), said]))
     return docs
-
-def _words(section: type, name: str) -> str:
-    "The values that a field may have, where they are a few words"
-    field = section.model_fields.get(name)
-    if not field or get_origin(field.annotation) is not Literal: return ''
-    return ' | '.join(repr(o) for o in get_args(field.annotation))
 
 # %% ../nbs/30_config.ipynb #c39eca2a
 class ConfigError(ValueError):
     "A configuration that cannot be right: an unknown key, a wrong type or value"
 
+def _field(loc: tuple) -> tuple[str, FieldInfo | None]:
+    "(full key with dots, field) of the place that pydantic names; no field where that is a section"
+    section, field, path = Config, None, []
+    for name in loc:
+        if section is None: break
+        path.append(str(name))
+        field = section.model_fields.get(name)
+        section = type(field.default) if field and isinstance(field.default, _Section) else None
+    return '.'.join(path), None if section else field
+
+def _short(value) -> str:
+    text = repr(value)
+    return text if len(text) < 80 else f'{text[:70]}...'
+
+# %% ../nbs/30_config.ipynb #99b22874
 def _mistake(
     error: dict,  # one of pydantic's `ValidationError.errors()`
 ) -> str:
     "What is wrong, and with which key"
-    key, value, kind = '.'.join(map(str, error['loc'])), error['input'], error['type']
+    kind, loc = error['type'], error['loc']
+    key, field = _field(loc)
+    value = _short(error['input'])
     if kind == 'extra_forbidden':
-        names = [k.split('__')[:len(error['loc'])] for k in config_keys()]
-        beside = {'.'.join(n) for n in names if tuple(n[:-1]) == error['loc'][:-1]}
+        names = [k.split('__')[:len(loc)] for k in config_keys()]
+        beside = {'.'.join(n) for n in names if tuple(n[:-1]) == loc[:-1]}
         return f'unknown key {key!r}{nearest(key, beside)}'
     if kind == 'literal_error':
         words = re.findall("'([^']*)'", error['ctx']['expected'])
-        return f'{key} = {value!r} is unknown{nearest(value, words)}'
+        return f'{key} = {value} is unknown{nearest(error["input"], filter(None, words))}'
     if kind in ('model_type', 'dict_type'):
-        return f"{key or 'the configuration'} must be a mapping of keys to values, not {value!r}"
-    if kind == 'value_error': return ': '.join(filter(None, (key, str(error['ctx']['error']))))
-    return f"{key} = {value!r} {error['msg'].removeprefix('Input ')}"
+        return f"{key or 'the configuration'} must be a mapping of keys to values, not {value}"
+    if kind == 'value_error' and not field: return str(error['ctx']['error'])
+    if kind == 'value_error': return f"{key} = {value} {error['ctx']['error']}"
+    if kind.startswith(('greater_than', 'less_than', 'finite')) and _range(field):
+        return f'{key} = {value} must be {_range(field)}'
+    return f"{key} = {value} {error['msg'].removeprefix('Input ').removeprefix('String ')}"
 
 # %% ../nbs/30_config.ipynb #6d5b012c
 def _validate(values: dict) -> Config:
     "The configuration that nested `values` describe, the rest at its defaults; `ConfigError` says what is wrong"
     try: return Config.model_validate(values)
-    except ValidationError as e: raise ConfigError('; '.join(map(_mistake, e.errors()))) from None
+    except ValidationError as e:
+        by_key = {}  # several for a key that may be several things, such as a number or a word
+        for error in e.errors(): by_key.setdefault(_field(error['loc'])[0], []).append(error)
+        raise ConfigError('; '.join(map(_mistakes, by_key.values()))) from None
+
+def _mistakes(errors: list[dict]) -> str:
+    "What is wrong with a key, for each thing that it may be"
+    words = [error['ctx']['expected'] for error in errors[1:] if error['type'] == 'literal_error']
+    return ' or '.join([_mistake(errors[0]), *words])
 
 # %% ../nbs/30_config.ipynb #84aad50f
 _RENAMED = {'model.neck.neck_type': 'model.neck.type', 'model.backbone.freeze_backbone': 'model.backbone.freeze'}
@@ -382,6 +449,40 @@ def _full_key(name: str) -> str:
     if found: raise ConfigError(f"{name!r} is ambiguous: write one of {', '.join(found)}")
     raise ConfigError(f'unknown key {name!r}{nearest(name, keys + last)}')
 
+# %% ../nbs/30_config.ipynb #d9762810
+_TWO_NAMES = [  # of a file that gives both, the first counts
+    ('model__backbone__img_size', 'transform__size'),
+    ('train__save_iter', 'train__seen_img_save'),
+    ('scheduler__seen_img_warmup', 'scheduler__warmup_steps'),
+    ('model__hub', 'google_drive__folder_id'),
+]
+
+def _get(nested: dict, key: str):
+    "`nested['a']['b']` for the key 'a__b', as a number where it is one; None where it is not there"
+    for name in key.split('__'): nested = nested.get(name) if isinstance(nested, dict) else None
+    return _number(nested)
+
+def _let_count(values: dict, name: str, pair: tuple[str, str]):
+    "Take back what the other name of a pair says"
+    for other in pair:
+        if other != name: _put(values, other, _get(Config().model_dump(), other), '__')
+
+def _settle(values: dict, given: list[str]):
+    "Let one of two names count: the last one in `given`, the user's; where a file gives both, the first"
+    for pair in _TWO_NAMES:
+        asked = [name for name in given if name in pair]
+        valued = [name for name in asked if _get(values, name)]
+        both = [_get(values, name) for name in pair]
+        if valued: _let_count(values, valued[-1], pair)
+        elif asked and _get(values, asked[-1]) is None: _let_count(values, asked[-1], pair)
+        elif all(both) and both[0] != both[1]:
+            first, second = (name.replace('__', '.') for name in pair)
+            warnings.warn(f'{first} = {both[0]} counts, and not {second} = {both[1]}, its other name', stacklevel=3)
+            _let_count(values, pair[0], pair)
+    lengths = [name for name in given if name in ('train__epochs', 'train__iterations') and _get(values, name)]
+    if lengths and 'train__epoch_based' not in given:
+        _put(values, 'train__epoch_based', lengths[-1] == 'train__epochs', '__')
+
 # %% ../nbs/30_config.ipynb #8ffe6f67
 def load_config(
     source: str | Path | dict | Config = 'quickstart',  # a preset's name, a YAML file, a run's folder, a dictionary
@@ -390,7 +491,9 @@ def load_config(
     "The configuration from `source` with `overrides`; `ConfigError` names the unknown preset, key or value"
     if isinstance(source, Config): values = source.model_dump()
     else: values = _modern_keys(source if isinstance(source, dict) else _read_yaml(source))
-    for name, value in overrides.items(): _put(values, _full_key(name), value, '__')
+    given = {_full_key(name): value for name, value in overrides.items()}
+    for key, value in given.items(): _put(values, key, value, '__')
+    _settle(values, list(given))
     return _validate(values)
 
 def override(cfg: Config, **overrides) -> Config:

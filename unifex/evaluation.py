@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['PROTOCOLS', 'Embeddings', 'read_embeddings', 'join_embeddings', 'distractors', 'exclusion_keys', 'Report', 'evaluate',
-           'evaluate_held_out', 'compare_reports']
+           'evaluate_held_out', 'check_held_out', 'compare_reports']
 
 # %% ../nbs/22_evaluation.ipynb #4d6b944a
 import json
@@ -286,13 +286,18 @@ class Report:
         return df.join(self.intervals()) if intervals else df
 
 # %% ../nbs/22_evaluation.ipynb #7cfe7c0e
+def _require_relevant(n_relevant, exclude):
+    "`ValueError` where no query has anything to find"
+    if n_relevant.any(): return
+    own, mend = '', 'give each class of the queries two pictures or more, or pictures in the index'
+    if 'source' in exclude:
+        own, mend = " from another source than the query's own", 'give other sources too, or leave the column source out'
+    raise ValueError(f'none of the {len(n_relevant):,} queries has a relevant picture{own} in the index: {mend}')
+
 def _make_report(per_query, names, neighbors, distances, settings):
     "Means over the queries that have a score"
+    _require_relevant(per_query.n_relevant, settings['exclude'])
     done = per_query[per_query.n_relevant > 0]
-    if not len(done):
-        own = " from another source than the query's own" if 'source' in settings['exclude'] else ''
-        raise ValueError(f'none of the {len(per_query):,} queries has a relevant picture{own} in the index: '
-                         'every class has a single picture there. Give classes of two pictures or more.')
     groups = per_query.groupby('domain', sort=False)
     counts = groups.n_relevant.agg(queries=lambda n: (n > 0).sum(), skipped=lambda n: (n == 0).sum())
     by_domain = counts.join(groups[names].mean())
@@ -493,6 +498,17 @@ def evaluate_held_out(
     if not query.any(): return None
     emb = Embeddings(vectors, table)
     return evaluate(emb[query], None if index is None else emb[index], exclude=exclusions(table), metric=metric)
+
+# %% ../nbs/22_evaluation.ipynb #54c7279d
+def check_held_out(
+    table: pd.DataFrame,  # with `split` and `class_id`, as `hold_out` gives them
+):
+    "`ValueError` where pictures are held out and none of them has another to find"
+    query, index = query_index(table)
+    if not query.any(): return
+    exclude = exclusions(table)
+    query, index = table[query], table[query if index is None else index]
+    _require_relevant(_n_relevant(_match_classes(query, index), exclusion_keys(query, index, exclude)), exclude)
 
 # %% ../nbs/22_evaluation.ipynb #aabb70de
 def _pinned(report):

@@ -7,9 +7,10 @@ __all__ = ['HEADS', 'unit', 'full_precision', 'CosineHead', 'head_params', 'Norm
            'DynMArcFace', 'angle_of', 'LiArcFace', 'create_head']
 
 # %% ../nbs/12_heads.ipynb #833ffd93
-import inspect, math, sys
+import inspect, math
 from collections.abc import Mapping
 from contextlib import contextmanager
+from numbers import Real
 
 import torch
 from fastcore.basics import patch
@@ -39,7 +40,7 @@ def full_precision(x: Tensor):
 # %% ../nbs/12_heads.ipynb #f8677ae2
 class CosineHead(nn.Module):
     "Cosine classifier with `k` sub-centers a class; a head overrides `target`, `others`, `threshold` or `observe`"
-    limits = {'s': (sys.float_info.min, sys.float_info.max, 'a scale above 0')}  # parameter: least, most, what it is
+    limits = {'s': (1e-6, 1e4, 'a scale, above 0 and 10,000 or less')}  # parameter: least, most, what it is
 
     def __init__(
         self,
@@ -50,8 +51,10 @@ class CosineHead(nn.Module):
         s: float = 16.0,  # scale of the logits
     ):
         super().__init__()
-        if min(in_dim, n_classes, k) < 1:
-            raise ValueError(f'in_dim, n_classes and k must be at least 1, got {in_dim}, {n_classes} and {k}')
+        if min(in_dim, n_classes) < 1:
+            raise ValueError(f'in_dim and n_classes must be at least 1, got {in_dim} and {n_classes}')
+        if k not in range(1, 1001): raise ValueError(f'k = {k!r} must be a number of sub-centers, 1 to 1000')
+        k = int(k)
         if class_counts is not None: _counts(class_counts, n_classes)
         self.in_dim = in_dim
         self.n_classes = n_classes
@@ -123,7 +126,8 @@ def set_params(
             raise ValueError(f'{type(self).__name__} has no parameter {name!r} to set{nearest(name, known)}')
         if name in self.limits:
             low, high, what = self.limits[name]
-            if not low <= value <= high: raise ValueError(f'{name} is {what}, got {value}')
+            is_number = isinstance(value, (Real, Tensor)) and not isinstance(value, bool)
+            if not (is_number and low <= value <= high): raise ValueError(f'{name} = {value!r} must be {what}')
         old = getattr(self, name, None)
         if isinstance(old, Tensor): old.data.fill_(value)  # a buffer, such as the scale of AdaCos
         else: setattr(self, name, value)
@@ -283,7 +287,7 @@ class DynMArcFace(ArcFace):
         if class_counts is None:
             raise ValueError('DynM-ArcFace takes its margins from class_counts, '
                              'the number of training pictures of each class; give them')
-        if rule not in _MARGIN_RULES: raise ValueError(f'no rule {rule!r}{nearest(rule, _MARGIN_RULES)}')
+        if rule not in _MARGIN_RULES: raise ValueError(f'rule = {rule!r} is unknown{nearest(rule, _MARGIN_RULES)}')
         CosineHead.__init__(self, in_dim, n_classes, class_counts, k=k, s=s)  # without ArcFace's single margin
         self.rule = rule
         share = _MARGIN_RULES[rule](_counts(class_counts, n_classes))

@@ -4,12 +4,14 @@
 
 # %% auto #0
 __all__ = ['load_data', 'config_backbone', 'config_embedder', 'TrainingData', 'rows_key', 'prepare_data', 'prepare',
-           'extract_unifex', 'data_loaders', 'Training', 'train', 'save_run', 'train_unifex', 'zero_shot_unifex',
-           'quickstart']
+           'extract_unifex', 'data_loaders', 'Training', 'train', 'save_run', 'describe_data', 'train_unifex',
+           'zero_shot_unifex', 'quickstart']
 
 # %% ../nbs/37_learner.ipynb #6b3a3a5b
 import hashlib
 import math
+import os
+import tempfile
 import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -29,14 +31,14 @@ from torch import Tensor, nn
 
 from .backbones import create_backbone, freeze
 from .callbacks import EMA, KeepBest, PrintLoss, RetrievalMetric, Unfreeze, alternate, lp_ft, lr_schedule
-from .checkpoints import Checkpoint
+from .checkpoints import Checkpoint, tidy_checkpoints
 from .cleaning import check_pictures
 from .config import Config, ConfigError, load_config, override
-from .core import atomic_path, default_device, require_packages
-from .datasets import dataset_root, load_datasets, load_pictures
+from .core import atomic_path, cache_dir, default_device, printable, require_packages, user_path
+from .datasets import dataset_root, get_card, has_dataset, load_datasets, load_pictures
 from .distributed import gather, init_ranks, rank0_only, ranks, run_device, shard, unshard
 from .embedder import Embedder, load_embedder, zero_shot_embedder
-from .evaluation import Report, evaluate_held_out
+from .evaluation import Report, check_held_out, evaluate_held_out
 from .exports import export
 from .features import FeatureSet, embed_images, extract_features, feature_dls
 from .hub import HubError, Uploads
@@ -44,9 +46,10 @@ from .loaders import image_dls
 from .margin_model import fit_schedule, mixed_precision, unifex_learner
 from .necks import create_neck
 from .runs import (
-    Run, claim_run, cloud_hub, config_head, save_head, save_index, save_results, zero_shot_reports)
+    Run, check_claim, check_place, claim_run, cloud_hub, config_head, publish_run, save_head, save_index, save_results,
+    zero_shot_reports)
 from .splits import exclusions, hold_out, query_index, sample_table, set_aside, split_mask
-from .tables import add_class_ids, class_counts, require_labels, write_table
+from .tables import CLASS, add_class_ids, class_counts, require_labels, write_table
 from .transforms import create_transform
 
 # %% ../nbs/37_learner.ipynb #cd3794df
@@ -58,19 +61,35 @@ def _limit(table, ds, seed):
     raise ValueError(f'no training picture is left after min_images={ds.min_images}, n_classes={ds.n_classes}; '
                      'lower the limits')
 
+def _naming(ds):
+    "What `cfg.dataset` says of the columns of a table and of the folder that is the label, for `load_pictures`"
+    return dict(image=ds.image, label=ds.label, domain=ds.domain or None, split=ds.split, source_column=ds.source,
+                label_level=ds.label_level)
+
+def _is_data_root(names, data):
+    "Whether `data` is the folder of the data sets that a preset names, and not pictures of one's own; says which"
+    is_folder = isinstance(data, (str, Path)) and user_path(data).is_dir()
+    if not is_folder or names == Config().dataset.names: return False
+    is_root = any(has_dataset(name, data) for name in names)
+    files = ' and '.join(file for name in names[:3] for file in get_card(name).files[:1])
+    if is_root: text = f"{data} is taken as the data root of {', '.join(names)}"
+    else: text = f"{data} is taken as a folder of pictures, not as the data root of {', '.join(names)} (no {files})"
+    if not ranks()[0]: print(printable(text))
+    return is_root
+
 def load_data(
     cfg: Config,
     data=None,  # see `load_pictures`, or the root of the configuration's data sets; None: as `cfg.dataset` says
+    exclude=(),  # folders that hold no pictures to train on, such as the output
 ) -> tuple[pd.DataFrame, Path]:  # annotation table, and what its paths are relative to
     "The pictures to train on and to judge by, within the limits of `cfg.dataset`"
     ds = cfg.dataset
     if data is None: data = ds.data or None
-    is_folder = isinstance(data, (str, Path)) and Path(data).expanduser().is_dir()
-    names_cards = ds.names != Config().dataset.names
-    if data is None or is_folder and names_cards:
+    if data is None or _is_data_root(ds.names, data):
+        if not ds.names: raise ConfigError('dataset.names is empty, and there is no folder or table either; give one')
         root = data or ds.root or None
         table, root = load_datasets(ds.names, root), dataset_root(ds.names[0], root)
-    else: table, root = load_pictures(data, ds.root or None)
+    else: table, root = load_pictures(data, ds.root or None, **_naming(ds), exclude=exclude)
     require_labels(table, 'training')
     return _limit(table, ds, cfg.seed), root
 
@@ -80,8 +99,9 @@ def config_backbone(cfg: Config) -> nn.Module:
     b = cfg.model.backbone
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(cfg.seed)
-        backbone = create_backbone(
-            b.type, b.model_name, b.weights or None, b.pretrained, b.proj_layer, b.img_size or cfg.transform.size)
+        size = b.img_size or cfg.transform.size
+        try: backbone = create_backbone(b.type, b.model_name, b.weights or None, b.pretrained, b.proj_layer, size)
+        except ValueError as e: raise ConfigError(f'model.backbone: {e}') from None
     backbone.preproc = create_transform(cfg.transform.name, backbone.preproc).preproc
     return freeze(backbone) if b.freeze else backbone
 
@@ -90,8 +110,10 @@ def config_embedder(
     backbone: nn.Module,  # from `config_backbone`
 ) -> Embedder:
     "The embedder that `cfg` describes; its neck has fresh weights"
-    n = cfg.model.neck
-    return Embedder(backbone, create_neck(n.type, backbone.out_dim, cfg.model.embedding_dim, n.dropout, n.power))
+    n, dim = cfg.model.neck, cfg.model.embedding_dim
+    try: neck = create_neck(n.type, backbone.out_dim, dim, n.dropout, n.power)
+    except ValueError as e: raise ConfigError(f'model.neck with model.embedding_dim = {dim}: {e}') from None
+    return Embedder(backbone, neck)
 
 # %% ../nbs/37_learner.ipynb #9c061c17
 @dataclass
@@ -139,10 +161,21 @@ def _split(table, cfg):
 
 def _device(cfg): return default_device(run_device(cfg.train.device, cfg.train.gpu_ids))
 
+def _store(cfg):
+    "The folder of the feature store; a temporary one, and a warning, where the user's cache cannot be written"
+    if cfg.train.store: return user_path(cfg.train.store)
+    folder = cache_dir()/'features'
+    try: check_place(folder)
+    except OSError as e:
+        other = Path(tempfile.gettempdir())/f'unifex-{os.getuid() if hasattr(os, "getuid") else ""}'/'features'
+        warnings.warn(f'{e.args[0].partition("; ")[0]}: features are stored in {other}; name a place by train.store')
+        return other
+    return folder
+
 def _extractor(cfg, backbone, root, **how):
     "`extract_features` as `cfg` says, for any table below `root`"
     return partial(
-        extract_features, backbone, root=root, store=cfg.train.store or None, dtype=cfg.train.store_dtype,
+        extract_features, backbone, root=root, store=_store(cfg), dtype=cfg.train.store_dtype,
         num_workers=cfg.dataloader.num_workers, device=_device(cfg), **how)
 
 def _extract_views(cfg, extract, table, backbone):
@@ -262,6 +295,12 @@ def _schedule(cfg, dls, moms):
     total = _total_steps(cfg, steps)
     warmup_steps = s.warmup_steps*steps if s.warmup_steps < 10 else s.warmup_steps
     if s.seen_img_warmup: warmup_steps = s.seen_img_warmup/dls.train.bs
+    if s.name != 'one_cycle' and s.warmup != 'none' and warmup_steps > total:
+        warnings.warn(f'the warm-up of {warmup_steps:.0f} batches is longer than the training of {total}, which does not '
+                      'reach optimizer.lr; lower scheduler.warmup_steps')
+    if cfg.train.accumulate > total:
+        raise ConfigError(f'train.accumulate = {cfg.train.accumulate}: the training has {total} batches, '
+                          'so the optimizer would take no step')
     schedule = lr_schedule(
         s.name, cfg.optimizer.lr, steps, total, s.pct_start, s.min_lr, s.epoch_based, s.warmup, warmup_steps, moms)
     return schedule, total
@@ -301,7 +340,8 @@ class Training:
     @cached_property
     def report(self) -> Report | None:
         "Scores of the held-out rows; None where nothing was held out"
-        return evaluate_held_out(self.vectors, self.data.table)
+        table = self.data.table
+        return evaluate_held_out(self.vectors, table.assign(trained_on=split_mask(table, 'train')))
 
     def reports(self) -> dict[str, Report]:
         "The zero-shot reports, where features are stored, and the trained one; empty where nothing was held out"
@@ -340,38 +380,66 @@ def _log(learn):
     names = learn.recorder.metric_names[1:-1]
     return pd.DataFrame(map(list, learn.recorder.values), columns=names).rename_axis('epoch').reset_index()
 
-def _save_model(training, folder):
-    training.embedder.save(folder/'embedder')
-    save_head(training.learn.model.head, training.data.table, folder)
-    write_table(_log(training.learn), folder/'log.csv')
-    if len(training.data.failed): write_table(training.data.failed, folder/'failed.csv')
+def _save_embedder(embedder, folder):
+    "Write what was trained, if need be elsewhere"
+    try: embedder.save(folder/'embedder')
+    except OSError as e:
+        elsewhere = Path(tempfile.mkdtemp(prefix='unifex-'))/'embedder'
+        embedder.save(elsewhere)
+        raise OSError(f'{e}: the trained embedder is saved in {elsewhere}') from None
 
-def _save_figures(learn, folder):
-    "`loss.png`, and `retrieval.png` with some held-out queries and their neighbors"
+class _Steps:
+    "Does one thing after the other, and remembers what failed"
+    def __init__(self): self.failed = {}  # what could not be made -> why, and how to make it
+
+    @contextmanager
+    def __call__(self, what, again):
+        try: yield
+        except Exception as e: self.failed[what] = f'{type(e).__name__}: {e}. Again: {again}'
+
+    def tell(self, folder):
+        for what, why in self.failed.items():
+            print(printable(f'the embedder is saved, but {what} could not be made: {why.replace("FOLDER", str(folder))}'))
+
+# %% ../nbs/37_learner.ipynb #bd553934
+def _save_figure(figure, path):
+    with atomic_path(path) as tmp: figure.savefig(tmp, dpi=110, bbox_inches='tight')
+
+def _save_losses(learn, folder):
     from unifex.plots import plot_losses
-    run = Run(folder)
-    figures = {'loss': plot_losses(learn)}
-    if query_index(run.embeddings.table)[0].any(): figures['retrieval'] = run.show_results()
-    for name, fig in figures.items():
-        with atomic_path(folder/f'{name}.png') as path: fig.savefig(path, dpi=110, bbox_inches='tight')
+    write_table(_log(learn), folder/'log.csv')
+    _save_figure(plot_losses(learn), folder/'loss.png')
 
-@contextmanager
-def _optional(what):
-    "Tell of an error and go on"
-    try: yield
-    except Exception as e:
-        warnings.warn(f'the embedder is saved, but {what} could not be made: {type(e).__name__}: {e}')
+def _save_neighbors(folder):
+    "Some held-out queries and what they find"
+    run = Run(folder)
+    if query_index(run.embeddings.table)[0].any(): _save_figure(run.show_results(), folder/'retrieval.png')
+
+def _save_scores(steps, folder, make_reports):
+    "`results.csv`, without rows where they cannot be made; none where the run lacks what it needs"
+    reports = {}
+    with steps('the scores', "load_run('FOLDER').evaluate()"): reports = make_reports()
+    if {'the head', 'the index'} & set(steps.failed): return
+    with steps('results.csv', 'the same call, once there is room'): save_results(reports, folder)
 
 # %% ../nbs/37_learner.ipynb #a5cb6fb4
 def _save_rest(training, folder, reports):
-    "Index, scores, figures and export of a run whose embedder is saved"
-    data = training.data
-    save_index(training.vectors, data.table, data.root, folder)
-    with _optional('the scores'): reports = training.reports() if reports is None else reports
-    with _optional('the figures'): _save_figures(training.learn, folder)
-    with _optional('embedder.pt'): export(load_embedder(folder), folder/'embedder.pt')
-    save_results(reports or {}, folder)
-    if training.cfg.model.cloud_upload: _send(Run(folder), training.checkpoint)
+    "All but the embedder; returns where the run lies then, and says what failed"
+    data, learn, steps = training.data, training.learn, _Steps()
+    same_call = 'the same call, which goes on from the last checkpoint'
+    with steps('the head', same_call): save_head(learn.model.head, data.table, folder)
+    with steps('the index', f'unifex_index FOLDER PICTURES INDEX, or {same_call}'):
+        save_index(training.vectors, data.table, data.root, folder)
+    with steps('loss.png', 'learn.recorder.plot_loss()'): _save_losses(learn, folder)
+    with steps('retrieval.png', "load_run('FOLDER').show_results()"): _save_neighbors(folder)
+    with steps('embedder.pt', 'unifex_export FOLDER'): export(load_embedder(folder), folder/'embedder.pt')
+    if len(data.failed):
+        with steps('failed.csv', 'unifex.cleaning.check_pictures'): write_table(data.failed, folder/'failed.csv')
+    _save_scores(steps, folder, training.reports if reports is None else lambda: reports)
+    if training.checkpoint and training.checkpoint.uploads: training.checkpoint.uploads.close()
+    place = publish_run(folder) if (folder/'results.csv').exists() else folder
+    steps.tell(place)
+    return place
 
 def save_run(
     training: Training,  # from `train`
@@ -379,55 +447,128 @@ def save_run(
     reports: dict[str, Report] | None = None,  # rows of `results.csv`; None: `Training.reports`
 ) -> Run:
     "Write everything a training leaves behind"
-    rank0_only(_save_model, training, folder)
-    training.vectors  # each process computes its share
-    rank0_only(_save_rest, training, folder, reports)
-    return Run(folder)
+    rank0_only(_save_embedder, training.embedder, folder)
+    if ranks()[1] > 1: training.vectors  # each process computes its share
+    run = Run(rank0_only(_save_rest, training, folder, reports))
+    if 'report' in vars(training): run.report = training.report
+    if training.checkpoint: training.checkpoint.move(run.folder/'checkpoints')
+    if training.cfg.model.cloud_upload: rank0_only(_send, run, training.checkpoint)
+    return run
 
 # %% ../nbs/37_learner.ipynb #38e1c256
 def _send(run, checkpoint=None):
-    "Wait for the checkpoints that are under way and send the run, with those that failed before; say where that fails"
+    "Send the run, with the checkpoints that failed before; say where that fails"
     uploads = checkpoint and checkpoint.uploads
-    if uploads: uploads.close()
     try:
         run.push(checkpoints=True)
         if uploads: uploads.failed.clear()
     except Exception as e:
         why = str(e) if isinstance(e, HubError) else f'{type(e).__name__}: {e}'
-        print(f'the run is saved, but did not arrive whole on the hub: {why}. '
-              f"Again with load_run('{run.folder}').push(checkpoints=True)")
+        print(printable(f'the run is saved, but did not arrive whole on the hub: {why}. '
+                        f"Again with load_run('{run.folder}').push(checkpoints=True)"))
     if uploads: checkpoint.tidy()
 
-# %% ../nbs/37_learner.ipynb #8a7ed152
+# %% ../nbs/37_learner.ipynb #805bc8f8
+_LONGEST = 100  # bytes of a name; what is written beside a folder is called longer
+
+def _safe_name(name):
+    "`name` as the name of a folder anywhere: without blanks and what some systems forbid, and short"
+    safe = ''.join(c if c.isprintable() and c not in ' <>:"/\\|?*' else '_' for c in name) or 'root'
+    if len(safe.encode()) <= _LONGEST: return safe
+    digest = hashlib.blake2b(name.encode('utf-8', 'surrogatepass'), digest_size=4).hexdigest()
+    return f"{safe.encode()[:_LONGEST].decode(errors='ignore')}-{digest}"
+
+def _data_name(data):
+    "What a run on a folder or a table is called after"
+    path = user_path(data)
+    if os.path.isfile(path) or path.suffix.lower() in ('.csv', '.tsv', '.parquet'): return _safe_name(path.stem)
+    return _safe_name(Path(os.path.realpath(path)).name)
+
 def _named(cfg, data, overrides):
     "`cfg` with the path of its pictures and the name of its run, and the data that is no path"
     if isinstance(data, (str, Path)): cfg, data = override(cfg, data=str(data)), None
-    end = f'-{Path(cfg.dataset.data).stem}'
-    has_name = 'model__name' in overrides or cfg.model.name.endswith(end)  # the last: trained again
-    if cfg.dataset.data and not has_name: cfg = override(cfg, model__name=cfg.model.name + end)
-    return cfg, data
+    if not cfg.dataset.data: return cfg, data
+    name = _data_name(cfg.dataset.data)
+    ends = f'-{name}', f'-{Path(cfg.dataset.data).stem}'  # trained again; the second by an earlier version
+    has_name = 'model__name' in overrides or cfg.model.name.endswith(ends)
+    return (cfg if has_name else override(cfg, model__name=f'{cfg.model.name}-{name}')), data
 
+# %% ../nbs/37_learner.ipynb #c546152c
 def _check(cfg):
     "Raise what can be known to be wrong before any picture is read"
-    mixed_precision(cfg.train.precision, _device(cfg))
+    try: device = _device(cfg)
+    except ValueError as e: raise ConfigError(f'train.device = {cfg.train.device!r}: {e}') from None
+    mixed_precision(cfg.train.precision, device)
+    if cfg.model.neck.type == 'pca':
+        raise ConfigError("model.neck.type = 'pca' is fitted and not trained: take unifex_zero_shot, or 'proj_layer'")
     with torch.random.fork_rng(devices=[]): config_head(cfg, np.ones(2))
     cloud_hub(cfg)
     if cfg.train.tensorboard: require_packages('train.tensorboard', 'tensorboard')
+    if cfg.train.store: check_place(user_path(cfg.train.store))
+
+def _check_classes(table):
+    "`ValueError` where there are not two classes to tell apart, or held-out pictures that could find nothing"
+    check_held_out(table)
+    train = table[split_mask(table, 'train')]
+    labels = train[CLASS].drop_duplicates().label
+    if len(labels) > 1: return
+    raise ValueError(f'there is a single class to train on, {labels.iloc[0]!r}, of {len(train)} pictures; '
+                     'a training needs two or more')
+
+def _run_folder(output_dir, cfg):
+    name = cfg.model.name
+    if Path(name).name == name: return user_path(output_dir)/name
+    raise ConfigError(f'model.name = {name!r} must be the name of a folder, not a path; output_dir is the place')
+
+def _n_bytes(cfg, backbone, n):
+    "What a run with `n` pictures takes on the disk: the embedder, its export, the vectors, and the largest checkpoint"
+    model = sum(v.numel()*v.element_size() for v in backbone.state_dict().values())
+    model += 4*cfg.model.embedding_dim*backbone.out_dim
+    trained = 0 if cfg.model.backbone.freeze else 3*model  # with both moments of the optimizer
+    return 2*model + trained + 4*n*cfg.model.embedding_dim
 
 def _start(cfg, data, output_dir, overwrite):
     "The run's folder, and all that is needed to train"
     _check(cfg)
-    table, root = load_data(cfg, data)
+    folder = _run_folder(output_dir, cfg)
+    rank0_only(check_claim, folder, cfg, overwrite)
+    table, root = load_data(cfg, data, exclude=[user_path(output_dir)])
+    _check_classes(_split(table, cfg))
     backbone = config_backbone(cfg)
-    folder = rank0_only(claim_run, Path(output_dir)/cfg.model.name, cfg, overwrite)
-    return folder, prepare_data(cfg, backbone, table, root)
+    config_embedder(cfg, backbone)
+    rank0_only(check_place, folder, _n_bytes(cfg, backbone, len(table)))
+    folder = rank0_only(claim_run, folder, cfg, overwrite)
+    data = prepare_data(cfg, backbone, table, root)
+    rank0_only(tidy_checkpoints, folder/'checkpoints', rows_key(data.table) if overwrite else None)
+    return folder, data
+
+# %% ../nbs/37_learner.ipynb #4fba8ca6
+def _n_classes(rows): return len(rows[['dataset', 'label']].drop_duplicates())
+
+def _counted(rows): return f'{len(rows):,} pictures of {_n_classes(rows):,} classes'
+
+def describe_data(
+    data: TrainingData,  # from `prepare`
+) -> str:
+    "How many pictures and classes were read, are trained on, are held out, and are searched"
+    table = data.table
+    train, (query, index) = table[split_mask(table, 'train')], query_index(table)
+    said = [f'read: {_counted(table)}' + (f', and {len(data.failed):,} unreadable' if len(data.failed) else ''),
+            f'trained on: {_counted(train)}']
+    if not query.any(): return '; '.join([*said, 'held out: nothing, so there will be no scores'])
+    held = table[query]
+    seen = int(held.drop_duplicates(['dataset', 'label']).class_id.ge(0).sum())
+    said.append(f'held out: {_counted(held)}, {seen or "none"} of which are trained on')
+    where = 'the held-out pictures themselves' if index is None else _counted(table[index])
+    if index is not None and split_mask(table[index], 'train').any(): where += ', those trained on'
+    return '; '.join([*said, f'searched: {where}'])
 
 # %% ../nbs/37_learner.ipynb #987ed4ee
 def train_unifex(
     config='quickstart',  # a preset's name, a YAML file, or a `Config`
     data=None,  # a folder of folders, a CSV or Parquet table, a DataFrame; None: the configuration's data sets
     output_dir: str | Path = 'results',  # the run gets a folder of its own below
-    overwrite: bool = False,  # write over another run of that name
+    overwrite: bool = False,  # replace another run of that name, once the new one is whole
     progress: bool | str = True,  # one bar over all epochs; 'epochs': fastai's, and a line for each; False: silence
     cbs=None,  # fastai callbacks
     **overrides,  # values of the configuration: `epochs=2`, `model__head__k=1`
@@ -439,9 +580,12 @@ def train_unifex(
         print('train.data_parallel: this process is alone and takes one GPU; '
               'unifex_train or accelerate launch start one for each')
     folder, data = _start(cfg, data, output_dir, overwrite)
+    if progress and ranks()[0] == 0: print(printable(describe_data(data)))
     training = train(cfg, data, progress, folder, cbs)
-    training.learn.run = save_run(training, folder)
-    return training.learn
+    learn = training.learn
+    learn.run = save_run(training, folder)
+    learn.path = learn.run.folder
+    return learn
 
 # %% ../nbs/37_learner.ipynb #cd2056a3
 def _zero_shot_config(config, data, overrides):
@@ -464,30 +608,38 @@ def zero_shot_unifex(
     config='zs_siglip-sovit400m_pooling',  # a preset's name, a YAML file, or a `Config`; its neck is 'pooling' or 'pca'
     data=None,  # as in `train_unifex`; None: the configuration's data sets for 'pca', and none for 'pooling'
     output_dir: str | Path = 'results',  # the model gets a folder of its own below
-    overwrite: bool = False,  # write over another run of that name
+    overwrite: bool = False,  # replace another run of that name, once the new one is whole
     **overrides,  # values of the configuration
 ) -> Run:  # with an index and scores where there are pictures
     "An embedder that nothing was trained for, in a folder of its own; scored where pictures are held out"
     cfg, data, has_pictures = _zero_shot_config(config, data, overrides)
     cloud_hub(cfg)
-    table, root = load_data(cfg, data) if has_pictures else (None, None)
+    folder = check_claim(_run_folder(output_dir, cfg), cfg, overwrite)
+    table, root = load_data(cfg, data, exclude=[user_path(output_dir)]) if has_pictures else (None, None)
+    if has_pictures: check_held_out(_split(table, cfg))
     backbone = config_backbone(cfg)
-    folder = claim_run(Path(output_dir)/cfg.model.name, cfg, overwrite)
+    check_place(folder, _n_bytes(cfg, backbone, len(table) if has_pictures else 0))
+    folder = claim_run(folder, cfg, overwrite)
     data = prepare_data(cfg, backbone, table, root) if has_pictures else None
-    embedder = _fit_neck(cfg, data, backbone)
-    embedder.save(folder/'embedder')
-    with _optional('embedder.pt'): export(embedder, folder/'embedder.pt')
-    if has_pictures: _score(embedder, data, cfg, folder)
-    run = Run(folder)
+    run = Run(_save_zero_shot(cfg, _fit_neck(cfg, data, backbone), data, folder))
     if cfg.model.cloud_upload: _send(run)
     return run
 
-def _score(embedder, data, cfg, folder):
-    "Index the pictures, and write the scores of those held out"
-    vectors = embedder.embed_features(data.features.x).cpu().numpy()
-    save_index(vectors, data.table, data.root, folder)
-    report = evaluate_held_out(vectors, data.table)
-    if report is not None: save_results({f'zero-shot, {cfg.model.neck.type}, {embedder.out_dim}': report}, folder)
+def _save_zero_shot(cfg, embedder, data, folder):
+    "Write the embedder and, where there are pictures, their index and scores; returns where the run lies then"
+    steps = _Steps()
+    _save_embedder(embedder, folder)
+    with steps('embedder.pt', 'unifex_export FOLDER'): export(embedder, folder/'embedder.pt')
+    if data is not None:
+        vectors = embedder.embed_features(data.features.x).cpu().numpy()
+        with steps('the index', 'unifex_index FOLDER PICTURES INDEX'):
+            save_index(vectors, data.table, data.root, folder)
+        name = f'zero-shot, {cfg.model.neck.type}, {embedder.out_dim}'
+        if query_index(data.table)[0].any():
+            _save_scores(steps, folder, lambda: {name: evaluate_held_out(vectors, data.table)})
+    place = folder if 'the index' in steps.failed else publish_run(folder)
+    steps.tell(place)
+    return place
 
 # %% ../nbs/37_learner.ipynb #5439a6d1
 def _mean_of_seeds(results, trained):
@@ -501,7 +653,7 @@ def _mean_of_seeds(results, trained):
 def quickstart(
     output_dir: str | Path = 'results',  # the run gets a folder of its own below
     seeds: int = 3,  # trainings, with successive seeds; the first is the one that is kept
-    overwrite: bool = False,  # write over another quickstart
+    overwrite: bool = False,  # replace another quickstart, once the new one is whole
     progress: bool | str = True,  # see `train`
     **overrides,  # any value of the configuration
 ) -> tuple[pd.DataFrame, Learner]:  # table of results, and the first seed's Learner
@@ -511,7 +663,7 @@ def quickstart(
     init_ranks(cfg.train.device)
     folder, data = _start(cfg, None, output_dir, overwrite)
     first = train(cfg, data, progress)
-    rank0_only(_save_model, first, folder)
+    rank0_only(_save_embedder, first.embedder, folder)
     others = [train(override(cfg, seed=cfg.seed + i), data, progress) for i in range(1, seeds)]
     dim = cfg.model.embedding_dim
     trained = {f'trained, {dim}, seed {t.cfg.seed}': t.report for t in (first, *others)}

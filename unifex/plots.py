@@ -8,15 +8,21 @@ __all__ = ['plot_retrieval', 'plot_queries', 'confusions', 'plot_confusion', 'pl
 
 # %% ../nbs/24_plots.ipynb #0e8041b4
 import textwrap
+import warnings
+from functools import lru_cache
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import torch
 import torch.nn.functional as F
+from matplotlib import font_manager
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
 from matplotlib.offsetbox import AnnotationBbox, OffsetImage
 from matplotlib.patches import Rectangle
+from matplotlib.text import Text
+from matplotlib.ticker import LogLocator
 
 from .core import require_packages
 from .evaluation import Embeddings, Report, exclusion_keys
@@ -42,6 +48,56 @@ def _finish(ax, xlabel='', ylabel='', title=''):
     ax.set_title(title, fontsize=9)
     ax.tick_params(labelsize=7)
     ax.spines[['top', 'right']].set_visible(False)
+
+# %% ../nbs/24_plots.ipynb #978ac3a3
+_WIDE_FONTS = ('Noto Sans CJK', 'Hiragino', 'PingFang', 'Yu Gothic', 'Microsoft YaHei', 'Malgun', 'WenQuanYi', 'IPA', 'Noto')
+
+@lru_cache(maxsize=None)
+def _glyphs(path) -> frozenset:
+    "The letters that a font file can draw"
+    try: return frozenset(map(chr, font_manager.get_font(path).get_charmap()))
+    except Exception: return frozenset()  # a font that matplotlib cannot read
+
+def _installed_fonts():
+    "(family, file) of the fonts at hand, those of many letters first; none that draws boxes"
+    upright_last = sorted(font_manager.fontManager.ttflist, key=lambda f: (f.style == 'normal', str(f.weight) == '400'))
+    fonts = {f.name: f.fname for f in upright_last if not f.name.startswith('Last Resort')}
+    rank = lambda name: next((i for i, wide in enumerate(_WIDE_FONTS) if name.startswith(wide)), len(_WIDE_FONTS))
+    return sorted(fonts.items(), key=lambda font: (rank(font[0]), font[0]))
+
+@lru_cache(maxsize=64)
+def _families(letters: frozenset, usual: tuple) -> tuple[list[str], frozenset]:
+    "Font families that draw `letters` between them, the usual ones first; and the letters that none has"
+    families = list(usual)
+    missing = letters.difference(*(_glyphs(font_manager.findfont(FontProperties(family=[f]))) for f in families))
+    for name, path in _installed_fonts() if missing else ():
+        if missing.isdisjoint(_glyphs(path)): continue
+        families.append(name)
+        missing -= _glyphs(path)
+        if not missing: break
+    return families, missing
+
+# %% ../nbs/24_plots.ipynb #67ad3cc5
+def _legible(fig):
+    "`fig` with fonts that have its letters; ticks too, whose text is made when they are drawn"
+    axes = [axis for ax in fig.axes for axis in (ax.xaxis, ax.yaxis)]
+    texts = [*fig.findobj(Text), *(label for axis in axes for label in axis.get_ticklabels())]
+    letters = frozenset(c for text in texts for c in text.get_text() if c.isprintable())
+    families, missing = _families(letters, tuple(plt.rcParams['font.family']))
+    def drawable(text): return ''.join(c if c == '\n' or c.isprintable() and c not in missing else '\u25a1' for c in text)
+    for text in texts:
+        text.set_parse_math('\\mathdefault' in text.get_text())  # a number on a logarithmic axis
+        text.set_text(drawable(text.get_text()))
+        text.set_fontfamily(families)
+    for axis in axes:
+        axis.set_tick_params(labelfontfamily=families)
+        names = [label.get_text() for label in axis.get_ticklabels()]
+        drawn = list(map(drawable, names))
+        if drawn != names: axis.set_ticks(axis.get_ticklocs(), drawn)
+    if missing:
+        some = ''.join(sorted(missing)[:12])
+        warnings.warn(f'no installed font has the letters {some}: they are drawn as boxes; install one, such as Noto Sans CJK')
+    return fig
 
 # %% ../nbs/24_plots.ipynb #901eccdb
 _FRAMES = {
@@ -112,7 +168,7 @@ def _grid(query, index, neighbors, root, scores, size):
             x = index.iloc[i]
             domain = '' if x.domain == q.domain else ' ' + _short(x.domain, n - 2)
             _tile(ax, x.image, f'{_label(x, n)}\n{value:.2f}{domain}', _kind(q, x), root)
-    return fig
+    return _legible(fig)
 
 # %% ../nbs/24_plots.ipynb #79d14cc0
 def plot_retrieval(
@@ -186,7 +242,7 @@ def _plot_pairs(df, n):
     _finish(ax, 'queries whose nearest picture is of the other class')
     ax.set_yticks(np.arange(len(wrong)), names)
     ax.xaxis.get_major_locator().set_params(integer=True)
-    return fig
+    return _legible(fig)
 
 # %% ../nbs/24_plots.ipynb #d6c5ab72
 def _plot_matrix(df, by, n):
@@ -204,7 +260,7 @@ def _plot_matrix(df, by, n):
     ax.set_xticks(np.arange(len(columns)), map(_short, columns), rotation=30, ha='right')
     ax.set_yticks(np.arange(len(rows)), map(_short, rows))
     fig.colorbar(im, ax=ax).ax.tick_params(labelsize=7)
-    return fig
+    return _legible(fig)
 
 # %% ../nbs/24_plots.ipynb #f8dade5a
 def plot_confusion(
@@ -271,7 +327,7 @@ def plot_similarities(
     ax.hist(same, edges, label='the same class', color=_BLUE, **style)
     ax.legend(fontsize=7, frameon=False, loc='upper left')
     _finish(ax, 'cosine', 'density', f'a match is nearer than a non-match: {auc:.3f}')
-    return fig
+    return _legible(fig)
 
 # %% ../nbs/24_plots.ipynb #de368561
 def _map_points(emb, method, seed):
@@ -329,13 +385,14 @@ def plot_map(
         _lay_picture(ax, xy[i], pixels, size*72*.55/thumbnails, colors[i])
     _finish(ax, f'{method.upper()} 1', f'{method.upper()} 2')
     ax.legend(fontsize=7, loc='upper center', bbox_to_anchor=(.5, -.12), ncols=4, frameon=False, markerscale=2)
-    return fig
+    return _legible(fig)
 
 # %% ../nbs/24_plots.ipynb #e4ad377a
 def _keep_inside(fig, ax, labels):
     "Move labels that would cross the left axis to the other side of their bubbles"
-    left = ax.get_xlim()[0]
-    ax.set_xlim(left=left - .25*(ax.get_xlim()[1] - left))
+    left, right = ax.get_xlim()
+    wider = left/(right/left)**.25 if ax.get_xscale() == 'log' else max(0, left - .25*(right - left))
+    ax.set_xlim(left=wider)
     fig.draw_without_rendering()
     edge = ax.get_window_extent().x0
     for label in labels:
@@ -362,11 +419,16 @@ def plot_scores(
         ax.scatter(*at, s=r.area, color=_COLORS[i % len(_COLORS)], alpha=.55, edgecolor='0.15', linewidth=.8)
         style = dict(xytext=(-r.area**.5/2 - 3, 0), textcoords='offset points', fontsize=7, ha='right', va='center')
         labels.append(ax.annotate(f'{r[name]}\n{r.trained:,g}M trained', at, **style))
+    if df.parameters.max() > 5*df.parameters.min() > 0:
+        ax.set_xscale('log')
+        ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        ax.xaxis.set_major_formatter('{x:g}')
+        ax.xaxis.set_minor_formatter('')
     ax.margins(x=.35, y=.28)
     ax.grid(alpha=.25)
     _finish(ax, 'parameters, millions', score)
     _keep_inside(fig, ax, labels)
-    return fig
+    return _legible(fig)
 
 # %% ../nbs/24_plots.ipynb #86e74429
 def _unit_vectors(embed, x):
@@ -424,7 +486,7 @@ def plot_saliency(
     bar.ax.tick_params(labelsize=6)
     bar.set_label('fall of the cosine', fontsize=7)
     fig.suptitle(f'cosine {va @ vb:.2f}', fontsize=9)
-    return fig
+    return _legible(fig)
 
 # %% ../nbs/24_plots.ipynb #930e933d
 def plot_neighbors(
@@ -440,7 +502,7 @@ def plot_neighbors(
     measure = 'score' if 'score' in found else 'distance'
     for ax, (_, x) in zip(axs[0, 2:], found.iterrows()):
         _tile(ax, x.image, f'{_label(x, n)}\n{x[measure]:.2f} {_short(x.domain, n - 2)}', root=root)
-    return fig
+    return _legible(fig)
 
 # %% ../nbs/24_plots.ipynb #fbf8da41
 def _table_curves(df):
@@ -491,4 +553,4 @@ def plot_losses(
         if title != 'learning rate': ax.legend(fontsize=7, frameon=False)
         ax.grid(alpha=.25)
         _finish(ax, xlabel, title=title)
-    return fig
+    return _legible(fig)
