@@ -346,8 +346,11 @@ class RaiseOnNaN(Callback):
         at = f'step {self.train_iter + 1} (epoch {self.epoch + 1})'
         checkpoint = getattr(self.learn, 'checkpoint', None)
         last = f'; the last good checkpoint is {checkpoint.latest}' if checkpoint and checkpoint.latest else ''
-        raise TrainingError(f'the loss is {self.loss.item()} at {at}: '
-                            f'take a smaller lr, a longer warm-up or grad_clip=1{last}')
+        mend = 'take a smaller lr, a longer warm-up or grad_clip=1'
+        x = self.learn.xb[0]
+        if x.is_floating_point() and not torch.isfinite(x).all():
+            mend = 'the features of the batch are NaN or infinite; leave those pictures out'
+        raise TrainingError(f'the loss is {self.loss.item()} at {at}: {mend}{last}')
 
 # %% ../nbs/33_callbacks.ipynb #6a74b37e
 class PrintLoss(Callback):

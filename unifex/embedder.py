@@ -33,10 +33,10 @@ from tqdm import tqdm
 
 from .backbones import (
     Backbone, WeightsError, backbone_from_card, count_flops, create_backbone, freeze, load_strictly, weights_source)
-from .core import atomic_path, nearest
+from .core import atomic_path, decode_name, nearest, user_path
 from .datasets import load_pictures
 from .hub import Uploaded, fetch, is_address, push
-from .images import ImageError, decode_image
+from .images import MAX_PIXELS, ImageError, decode_image
 from .necks import Neck, create_neck
 from .transforms import Preproc, normalize, resize
 
@@ -107,10 +107,12 @@ def embed_batch(self: Embedder,
 # %% ../nbs/16_embedder.ipynb #a89488af
 def _channels_first(x: np.ndarray | Tensor) -> Tensor:
     "uint8 (H, W), (H, W, C) or (C, H, W), or a batch of the latter two -> (..., C, H, W)"
-    t = torch.as_tensor(x)
+    is_view = isinstance(x, np.ndarray) and not (x.flags.writeable and x.flags.c_contiguous)
+    t = torch.as_tensor(x.copy() if is_view else x)  # torch takes no array that runs backwards, as BGR made RGB does
     if t.dtype != torch.uint8:
         raise TypeError(f'the numbers of a picture are uint8, 0 to 255, not {t.dtype}: do not scale or normalize '
                         'them. Vectors are searched with as Index.search(vectors=...)')
+    if 0 in t.shape[-2:] or 0 in t.shape[-3:-2]: raise ValueError(f'an array of shape {tuple(t.shape)} has no pixels')
     if t.ndim == 2: return t[None]
     if t.ndim not in (3, 4): raise ValueError(f'an array of shape {tuple(t.shape)} holds no pictures')
     orders = [axis for axis in (-3, -1) if t.shape[axis] in (1, 3, 4)]
@@ -122,11 +124,11 @@ def _channels_first(x: np.ndarray | Tensor) -> Tensor:
 
 def _rgb(picture: Tensor) -> Tensor:
     "(1, 3 or 4, H, W), one picture -> (3, H, W); what is transparent lies on white"
-    if len(picture) == 4: return _decoded(Image.fromarray(picture.permute(1, 2, 0).contiguous().numpy()))
+    if len(picture) == 4: return _decoded(Image.fromarray(picture.permute(1, 2, 0).contiguous().cpu().numpy()), 0)
     return picture.expand(3, -1, -1)
 
-def _decoded(x) -> Tensor:
-    return torch.from_numpy(decode_image(x)).permute(2, 0, 1)
+def _decoded(x, max_pixels: int) -> Tensor:
+    return torch.from_numpy(decode_image(x, max_pixels)).permute(2, 0, 1)
 
 # %% ../nbs/16_embedder.ipynb #90b5923c
 @dataclass
@@ -137,13 +139,22 @@ class Pictures:
     table: pd.DataFrame | None = None  # of a folder or table: a row for each item
     root: Path | None = None  # of a folder or table: what its paths are relative to
 
-_ONE = str, os.PathLike, bytes, bytearray, memoryview, Image.Image
 _TABLES = '.csv', '.tsv', '.parquet', '.pq'
+
+def _is_one(x) -> bool:
+    "Whether `x` is a path, the bytes of a file, an open file or a Pillow picture"
+    return isinstance(x, (str, os.PathLike, bytes, bytearray, memoryview, Image.Image)) or hasattr(x, 'read')
 
 def _many_on_disk(x) -> bool:
     "Whether `x` is a folder or a table"
     if isinstance(x, pd.DataFrame): return True
-    return isinstance(x, (str, os.PathLike)) and (Path(x).suffix.lower() in _TABLES or Path(x).expanduser().is_dir())
+    return isinstance(x, (str, os.PathLike)) and (Path(x).suffix.lower() in _TABLES or user_path(x).is_dir())
+
+def _check_address(x):
+    "Refuse what is not on this machine"
+    scheme, there, _ = x.partition('://') if isinstance(x, str) else ('', '', '')
+    if (there and scheme.isalnum()) or (isinstance(x, str) and x.startswith('data:')):
+        raise ValueError(f'{x[:100]}: addresses are not fetched; give a path or the bytes')
 
 def as_pictures(
     x,  # see `Embedder.embed`
@@ -151,32 +162,33 @@ def as_pictures(
 ) -> Pictures:
     "What was given, whatever it came as; TypeError where it holds no pictures"
     if isinstance(x, Pictures): return x
+    _check_address(x)
     if _many_on_disk(x):
         table, root = load_pictures(x, root)
-        return Pictures([root/p for p in table.image], table=table, root=root)
-    if isinstance(x, _ONE): return Pictures([x], single=True)
-    if isinstance(x, (np.ndarray, Tensor)) and getattr(x, 'dtype', None) != object:
+        return Pictures([root/decode_name(p) for p in table.image], table=table, root=root)
+    if _is_one(x): return Pictures([x], single=True)
+    if isinstance(x, np.ndarray) and x.dtype.kind in 'OSU': return Pictures(x.ravel().tolist())  # of paths
+    if isinstance(x, (np.ndarray, Tensor)):
         pictures = _channels_first(x)
         return Pictures(pictures, False) if pictures.ndim == 4 else Pictures([pictures], True)
     if isinstance(x, Iterable): return Pictures(x)
-    raise TypeError(f'{type(x).__name__} holds no pictures: give a path, bytes, a Pillow picture, a uint8 array '
-                    'or tensor, a list or iterator of them, a folder or a table')
+    raise TypeError(f'{type(x).__name__} holds no pictures: give a path, bytes, an open file, a Pillow picture, a uint8 '
+                    'array or tensor, a list or iterator of them, a folder or a table')
 
 # %% ../nbs/16_embedder.ipynb #8c2bc3d8
-def _pixels(item) -> Tensor:
+def _pixels(item, max_pixels: int) -> Tensor:
     "uint8 (3, H, W), of any size, of one picture; `ImageError` where it cannot be read"
-    if isinstance(item, str) and item.partition('://')[0] in ('http', 'https', 'ftp'):
-        raise ValueError(f'{item}: addresses are not fetched; give a path or the bytes')
+    _check_address(item)
     if isinstance(item, (np.ndarray, Tensor)):
         picture = _channels_first(item)
         if picture.ndim == 3: return _rgb(picture)
         raise ValueError(f'a batch of shape {tuple(item.shape)} stands where one picture should; give it by itself')
-    if isinstance(item, _ONE): return _decoded(item)
+    if _is_one(item): return _decoded(item, max_pixels)
     raise TypeError(f'{type(item).__name__} stands in the list where a picture should')
 
-def _square(item, preproc: Preproc) -> Tensor | ImageError:
+def _square(item, preproc: Preproc, max_pixels: int) -> Tensor | ImageError:
     "uint8 (3, size, size); or the error, for whoever waits for it"
-    try: return resize(_pixels(item), preproc)
+    try: return resize(_pixels(item, max_pixels), preproc)
     except ImageError as e: return e
 
 # %% ../nbs/16_embedder.ipynb #41d1c221
@@ -205,11 +217,12 @@ def _run_each(
     batch_size: int | None = None,
     num_workers: int = 4,
     progress: bool = True,
+    max_pixels: int = MAX_PIXELS,
 ) -> Iterator[np.ndarray | ImageError]:
     "For each picture, in order, its numbers (D,) float32, or why it cannot be read"
     batch_size = batch_size or (32 if embedder.device.type == 'cpu' else 256)
     n = len(pictures.items) if hasattr(pictures.items, '__len__') else None
-    square = lambda item: _square(item, embedder.preproc)
+    square = lambda item: _square(item, embedder.preproc, max_pixels)
     with tqdm(total=n, desc='embedding', unit=' img', delay=1, disable=not progress) as bar:
         for batch in _read_ahead(pictures.items, square, batch_size, num_workers):
             good = [o for o in batch if isinstance(o, Tensor)]
@@ -224,7 +237,7 @@ def _stack(vectors: list, dim: int) -> np.ndarray:
 @patch
 def embed_rows(self: Embedder,
     pictures: Pictures,  # of a folder or table
-    **kwargs,  # `batch_size`, `num_workers`, `progress`, as in `embed`
+    **kwargs,  # `batch_size`, `num_workers`, `progress`, `max_pixels`, as in `embed`
 ) -> tuple[np.ndarray, pd.DataFrame, pd.DataFrame]:  # (N, out_dim), the N rows that could be read, and image, error
     "Embeddings of a folder or table, where some files may be broken"
     found = list(_run_each(self, pictures, self.embed_batch, **kwargs))
@@ -249,15 +262,16 @@ def warn_failed(
 
 @patch
 def embed(self: Embedder,
-    pictures,  # a path, bytes, a Pillow picture, a uint8 array or tensor; a list or iterator of them; a folder; a table
+    pictures,  # a path, bytes, open file, Pillow picture, uint8 array or tensor; a list or iterator; a folder; a table
     root: str | Path | None = None,  # what a table's paths are relative to; None: its folder, or the current one
     batch_size: int | None = None,  # pictures at a time; None: 32 on a CPU, 256 elsewhere
     num_workers: int = 4,  # threads that read
     progress: bool = True,  # a bar, where it takes more than a second
+    max_pixels: int = MAX_PIXELS,  # larger pictures count as unreadable; 0: no limit
 ) -> np.ndarray:  # (N, out_dim) float32, rows of length one
     "The embedding that search wants; `ImageError` where a picture of a list, a warning where one of a folder is broken"
     pictures = as_pictures(pictures, root)
-    how = dict(batch_size=batch_size, num_workers=num_workers, progress=progress)
+    how = dict(batch_size=batch_size, num_workers=num_workers, progress=progress, max_pixels=max_pixels)
     if pictures.table is not None:
         vectors, kept, failed = self.embed_rows(pictures, **how)
         warn_failed(failed, len(pictures.table))
@@ -484,7 +498,7 @@ def zero_shot_embedder(
 @patch
 def features(self: Embedder,
     pictures,  # see `embed`
-    **kwargs,  # `batch_size`, `num_workers`, `progress`, as in `embed`
+    **kwargs,  # `batch_size`, `num_workers`, `progress`, `max_pixels`, as in `embed`
 ) -> np.ndarray:  # (N, backbone.out_dim) float32
     "What the backbone makes of pictures, in eval mode; those that cannot be read are left out"
     with _evaluating(self.backbone):

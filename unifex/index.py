@@ -11,12 +11,13 @@ import math
 import os
 import uuid
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from fastcore.basics import patch
 
-from .core import nearest, require_packages, write_text
+from .core import atomic_path, encode_name, nearest, require_packages, user_path, write_text
 from .embedder import Embedder, Pictures, as_pictures, load_embedder, warn_failed
 from .evaluation import Embeddings
 from .knn import knn_chunks
@@ -29,15 +30,16 @@ def _as_table(pictures: Pictures) -> Pictures:
     items = list(pictures.items)
     if not items or not all(isinstance(o, (str, os.PathLike)) for o in items):
         return Pictures(items, table=make_table([str(i) for i in range(len(items))]))
-    paths = [Path(o).expanduser().absolute() for o in items]
+    paths = [user_path(o).absolute() for o in items]
     root = Path(os.path.commonpath([p.parent for p in paths]))
-    return Pictures(paths, table=make_table([p.relative_to(root).as_posix() for p in paths]), root=root)
+    names = [encode_name(p.relative_to(root).as_posix()) for p in paths]
+    return Pictures(paths, table=make_table(names), root=root)
 
 @patch
 def embeddings(self: Embedder,
     pictures,  # as in `Embedder.embed`
     root: str | Path | None = None,  # what the paths of a table are relative to, as there
-    **kwargs,  # `batch_size`, `num_workers`, `progress`, as there
+    **kwargs,  # `batch_size`, `num_workers`, `progress`, `max_pixels`, as there
 ) -> Embeddings:
     "Vectors and rows of the pictures that can be read; a warning lists the others"
     pictures = _as_table(as_pictures(pictures, root))
@@ -81,9 +83,9 @@ class Index:
     ):
         x = _unit_rows(embeddings.vectors)
         self.dim, self.storage = embeddings.dim, storage
-        self.root, self._embedder = root and Path(root), embedder
+        self.root, self._embedder = root and user_path(root), embedder
         self.fit = _fit_storage(x, storage)
-        self.codes, self.table = _encode(x, storage, self.fit), embeddings.table
+        self.codes, self.table = _encode(x, storage, self.fit), _keep_columns(embeddings.table)
         self.ids = np.arange(len(x)) if ids is None else _check_ids(ids, len(x))
         self.ivf, self.failed = None, pd.DataFrame({'image': [], 'error': []})
 
@@ -116,8 +118,19 @@ def _unit_rows(x: np.ndarray) -> np.ndarray:
     if not length.all(): raise ValueError(f'vector {int(length.argmin())} is all zeros: it has no direction; leave it out')
     return x/length
 
+def _keep_columns(table: pd.DataFrame) -> pd.DataFrame:
+    "The table; columns of one's own that are called as those of a search's result have `own_` before their name"
+    return table.rename(columns={name: f'own_{name}' for name in ('query', 'rank', 'score', 'id')})
+
+def _as_ids(ids) -> np.ndarray:
+    "(n,) int64, of one id or several; TypeError where a number could change on its way"
+    ids = np.atleast_1d(ids)
+    if ids.size and (ids.dtype.kind not in 'iu' or ids.dtype == np.uint64):
+        raise TypeError(f"ids are int64, not {ids.dtype}: give whole numbers below 2**63, as ids.astype('int64') makes")
+    return ids.astype(np.int64)
+
 def _check_ids(ids, n: int) -> np.ndarray:
-    ids = np.asarray(ids, dtype=np.int64)
+    ids = _as_ids(ids)
     if len(ids) != n: raise ValueError(f'{len(ids)} ids for {n} pictures')
     if len(np.unique(ids)) < n: raise ValueError('an id is there twice')
     return ids
@@ -128,7 +141,7 @@ def index(self: Embedder,
     pictures,  # as in `Embedder.embed`; best a folder or a table
     root: str | Path | None = None,  # what the paths of a table are relative to, as there
     storage: str = 'float32',  # see `Index`
-    **kwargs,  # `batch_size`, `num_workers`, `progress`, as in `Embedder.embed`
+    **kwargs,  # `batch_size`, `num_workers`, `progress`, `max_pixels`, as in `Embedder.embed`
 ) -> Index:
     "An index of the pictures that can be read; `failed` of it lists the others"
     pictures = _as_table(as_pictures(pictures, root))
@@ -139,46 +152,97 @@ def index(self: Embedder,
     return made
 
 # %% ../nbs/23_index.ipynb #7ec32695
-def _query_vectors(index: Index, query, vectors) -> tuple[np.ndarray, bool]:
-    "(Q, D) float32, and whether one thing was asked for"
+class _Query(NamedTuple):
+    "What an index is asked for"
+    vectors: np.ndarray  # (Q, D) float32
+    numbers: np.ndarray  # (Q,) the number of each among what was given
+    single: bool  # one thing was given, not a collection of them
+    items: list  # the pictures, or nothing where vectors were given
+
+def _in_root(index, item):
+    "A path that is relative to the root of the index, made whole; anything else as it is"
+    if index.root is None or not isinstance(item, (str, os.PathLike)): return item
+    there = index.root/item
+    return there if not user_path(item).exists() and there.is_file() else item
+
+def _embed_query(index, query) -> _Query:
+    pictures = as_pictures(_in_root(index, query))
+    items = pictures.items
+    if isinstance(items, list): pictures.items = items = [_in_root(index, o) for o in items]
+    if pictures.table is None:
+        x = index.embedder.embed(pictures)
+        return _Query(x, np.arange(len(x)), pictures.single, items)
+    x, _, failed = index.embedder.embed_rows(pictures)
+    warn_failed(failed, len(items))
+    good = np.flatnonzero(~pictures.table.image.isin(failed.image))
+    return _Query(x, good, False, [items[i] for i in good])
+
+def _query(index, query, vectors) -> _Query:
+    "What was asked for, as vectors"
     if (query is None) == (vectors is None): raise TypeError('search takes a query (pictures) or vectors=')
-    if query is not None:
-        pictures = as_pictures(query)
-        return index.embedder.embed(pictures), pictures.single
+    if query is not None: return _embed_query(index, query)
     x = getattr(vectors, 'vectors', vectors)
-    if hasattr(x, 'detach'): x = x.detach().cpu()
-    x = np.asarray(x, dtype=np.float32)
+    if hasattr(x, 'detach'): x = (x.float() if x.is_floating_point() else x).detach().cpu()
+    x = np.asarray(x)
+    if x.dtype.kind != 'f': raise TypeError(f'vectors are floats, not {x.dtype}; pictures are searched with as query')
     if x.ndim not in (1, 2) or x.shape[-1] != index.dim:
         raise ValueError(f'vectors of shape {x.shape} cannot search an index of {index.dim} numbers a picture')
-    return np.atleast_2d(x), x.ndim == 1
+    return _Query(np.atleast_2d(x).astype(np.float32), np.arange(len(np.atleast_2d(x))), x.ndim == 1, [])
 
-def _found(scores: np.ndarray, rows: np.ndarray, index: Index) -> pd.DataFrame:
-    "A row a neighbor: query, rank, score, id, then the columns of the index's table"
-    n, k = rows.shape
-    flat = rows.ravel()
-    df = pd.DataFrame({'query': np.repeat(np.arange(n), k), 'rank': np.tile(np.arange(1, k + 1), n),
-                       'score': scores.ravel(), 'id': index.ids[flat]})
-    table = index.table.drop(columns=df.columns, errors='ignore')
-    return pd.concat([df, table.iloc[flat].reset_index(drop=True)], axis=1)
+# %% ../nbs/23_index.ipynb #9f1d3c9c
+def _own_rows(index: Index, query: _Query) -> np.ndarray:
+    "(Q,) the row of each query in the index, by its path; -1 where it has none"
+    root = index.root and index.root.absolute()
+    rows = {image: row for row, image in enumerate(index.table.image)}
+    def row(item):
+        if root is None or not isinstance(item, (str, os.PathLike)): return -1
+        path = Path(os.path.normpath(user_path(item).absolute()))
+        return rows.get(encode_name(path.relative_to(root).as_posix()), -1) if path.is_relative_to(root) else -1
+    return np.array([row(item) for item in query.items] or [-1]*len(query.vectors), dtype=np.int64)
 
+def _excluded_ids(exclude) -> np.ndarray:
+    if not isinstance(exclude, str): return _as_ids([] if exclude is None else exclude)
+    if exclude != 'self': raise ValueError(f"exclude takes ids or 'self', not {exclude!r}")
+    return _as_ids([])
+
+def _nearest(index: Index, q: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    "Cosines and rows (Q, up to k) of the nearest pictures"
+    if not len(q) or not len(index): return np.zeros((len(q), 0)), np.zeros((len(q), 0), np.int64)
+    q = _unit_rows(q)
+    if index.ivf is not None: return _search_ivf(index, q, k)
+    block = 2**18  # rows decoded at a time
+    parts = (index.vectors(slice(i, i + block)) for i in range(0, len(index), block))
+    distances, rows = knn_chunks(q, parts, k, 'cosine')
+    return 1 - distances, rows
+
+def _found(scores: np.ndarray, rows: np.ndarray, keep: np.ndarray, numbers: np.ndarray, index: Index) -> pd.DataFrame:
+    "A row a neighbor to keep: query, rank, score, id, then the columns of the index's table"
+    at = rows[keep]
+    df = pd.DataFrame({'query': numbers[np.nonzero(keep)[0]], 'rank': keep.cumsum(1)[keep],
+                       'score': scores[keep], 'id': index.ids[at]})
+    return pd.concat([df, index.table.iloc[at].reset_index(drop=True)], axis=1)
+
+# %% ../nbs/23_index.ipynb #489ae4be
 @patch
 def search(self: Index,
-    query=None,  # pictures, as in `Embedder.embed`
+    query=None,  # pictures, as in `Embedder.embed`, or their paths below the root
     k: int = 5,  # neighbors a query
     *,
-    vectors=None,  # in place of a query: (D,) or (Q, D) numbers, or `Embeddings`
+    vectors=None,  # in place of a query: (D,) or (Q, D) floats, or `Embeddings`
+    exclude=None,  # ids that must not be found; or 'self': the picture of a query, known by its path
 ) -> pd.DataFrame:  # a row a neighbor: [query, if several,] rank, score (cosine), id, the table's columns
     "The nearest pictures; exact for the vectors as they are stored, unless there is an IVF"
-    q, single = _query_vectors(self, query, vectors)
-    q = _unit_rows(q)
-    if self.ivf is not None: scores, rows = _search_ivf(self, q, k)
-    else:
-        block = 2**18  # rows decoded at a time
-        parts = (self.vectors(slice(i, i + block)) for i in range(0, len(self), block))
-        distances, rows = knn_chunks(q, parts, k, 'cosine')
-        scores = 1 - distances
-    found = _found(scores, rows, self)
-    return found.drop(columns='query') if single else found
+    if k < 1: raise ValueError(f'k must be at least 1, not {k}')
+    hidden = _excluded_ids(exclude)
+    is_self = isinstance(exclude, str)
+    if is_self and query is None: raise ValueError("vectors have no path to be known by: exclude takes ids here, not 'self'")
+    asked = _query(self, query, vectors)
+    scores, rows = _nearest(self, asked.vectors, k + len(hidden) + is_self)
+    keep = ~np.isin(self.ids[rows], hidden)
+    if is_self: keep &= rows != _own_rows(self, asked)[:, None]
+    keep &= keep.cumsum(1) <= k
+    found = _found(scores, rows, keep, asked.numbers, self)
+    return found.drop(columns='query') if asked.single else found
 
 # %% ../nbs/23_index.ipynb #6ee7b9bd
 def _under_root(pictures: Pictures, root: Path | None) -> pd.DataFrame:
@@ -197,7 +261,7 @@ def add(self: Index,
     ids=None,  # (n,) int64, new ones; None: from the largest id on
     root: str | Path | None = None,  # what the paths of a table are relative to, as there
     new_only: bool = False,  # pass over pictures whose path is in the index already
-    **kwargs,  # `batch_size`, `num_workers`, `progress`, as there
+    **kwargs,  # `batch_size`, `num_workers`, `progress`, `max_pixels`, as there
 ) -> np.ndarray:  # their ids
     "Put pictures into the index"
     if isinstance(pictures, Embeddings): return _append(self, pictures, ids)
@@ -219,7 +283,8 @@ def _append(index: Index, new: Embeddings, ids) -> np.ndarray:
     ids = np.arange(start, start + len(new)) if ids is None else _check_ids(ids, len(new))
     twice = np.intersect1d(ids, index.ids)
     if len(twice): raise ValueError(f'id {twice[0]} is in the index; remove it first')
-    both = Embeddings(np.zeros((len(index) + len(new), 1)), pd.concat([index.table, new.table]))  # checks the table
+    table = pd.concat([index.table, _keep_columns(new.table)])
+    both = Embeddings(np.zeros((len(index) + len(new), 1)), table)  # checks the table
     codes = _encode(_unit_rows(new.vectors), index.storage, index.fit)
     index.codes, index.table = np.concatenate([index.codes, codes]), both.table
     index.ids, index.ivf = np.concatenate([index.ids, ids]), None
@@ -230,6 +295,7 @@ def remove(self: Index,
     ids,  # one id or several
 ):
     "Take pictures out of the index"
+    ids = _as_ids(ids)
     unknown = np.setdiff1d(ids, self.ids)
     if len(unknown): raise KeyError(f'id {unknown[0]} is not in the index')
     keep = ~np.isin(self.ids, ids)
@@ -267,22 +333,32 @@ def _save_embedder(index: Index, path: Path, old: dict) -> str:
     if fingerprint != old.get('embedder') or not (path/_EMBEDDER).is_dir(): index.embedder.save(path/_EMBEDDER)
     return fingerprint
 
+def _write_files(index: Index, path: Path, tag: str) -> dict:
+    "Write vectors, table and IVF under new names, which come back; where that fails, none of them stays"
+    files = {'codes': f'codes-{tag}.npy', 'table': f'table-{tag}.parquet'}
+    try:
+        np.save(path/files['codes'], index.codes, allow_pickle=False)
+        index.table.assign(id=index.ids).to_parquet(path/files['table'], index=False)
+        if index.ivf is not None: files['ivf'] = _write_ivf(index.ivf, path, tag)
+    except BaseException as e:
+        for f in path.glob(f'*-{tag}.*'): f.unlink()
+        if not isinstance(e, (OSError, RuntimeError)): raise  # the latter is how faiss reports a full disk
+        raise OSError(f'{path}: the index could not be written ({e}); what was there is still whole') from e
+    return files
+
 @patch
 def save(self: Index,
     path: str | Path,  # a folder, or a file that ends in .parquet
     with_embedder: bool = True,  # False: whoever opens it hands one over, or has it in the folder above
 ) -> Path:  # `path`
     "Write the index; killed at any moment, what was there before is still whole"
-    path = Path(path)
+    path = user_path(path)
     if path.suffix == '.parquet': return Embeddings(self.vectors(), self.table.assign(id=self.ids)).save(path)
     _check_folder(path)
     path.mkdir(parents=True, exist_ok=True)
     old = _read_card(path) if (path/_CARD).is_file() else {}
     tag = uuid.uuid4().hex[:12]
-    files = {'codes': f'codes-{tag}.npy', 'table': f'table-{tag}.parquet'}
-    np.save(path/files['codes'], self.codes, allow_pickle=False)
-    self.table.assign(id=self.ids).to_parquet(path/files['table'], index=False)
-    if self.ivf is not None: files['ivf'] = _write_ivf(self.ivf, path, tag)
+    files = _write_files(self, path, tag)
     card = dict(format='unifex-index', version=1, dim=self.dim, storage=self.storage, files=files,
                 fit={k: v.tolist() for k, v in self.fit.items()}, root=self.root and str(self.root.absolute()),
                 embedder=_save_embedder(self, path, old) if with_embedder else '')
@@ -308,7 +384,7 @@ def load_index(
     mmap: bool = True,  # map the vectors instead of reading them
 ) -> Index:
     "Open an index; nothing is unpickled"
-    path = Path(path).expanduser()
+    path = user_path(path)
     card = _read_card(path)
     files, found = card['files'], Index.__new__(Index)
     found.dim, found.storage = card['dim'], card['storage']
@@ -316,6 +392,7 @@ def load_index(
     found.codes = np.load(path/files['codes'], mmap_mode='r' if mmap else None, allow_pickle=False)
     found.table = pd.read_parquet(path/files['table'])
     found.ids = found.table.pop('id').to_numpy()
+    found.table = _keep_columns(found.table)
     found.root = Path(card['root']) if card.get('root') else None
     found._embedder = embedder or _find_embedder(path)
     found.ivf = _read_ivf(path/files['ivf']) if 'ivf' in files else None
@@ -387,10 +464,10 @@ class QdrantIndex:
         require_packages('QdrantIndex', 'qdrant-client')
         from qdrant_client import QdrantClient, models
         self.name, self.embedder, self.client = name, embedder, client or QdrantClient(location)
-        self.next = 0
+        self.root, self.next = None, 0
         if embeddings is None:
-            info = self.client.get_collection(name)
-            self.dim, self.next = info.config.params.vectors.size, len(self)
+            self.dim = self.client.get_collection(name).config.params.vectors.size
+            self.next = _largest_id(self) + 1
             return
         if self.client.collection_exists(name): self.client.delete_collection(name)
         self.dim = embeddings.dim
@@ -400,6 +477,14 @@ class QdrantIndex:
 
     def __len__(self): return self.client.count(self.name).count
     def __repr__(self): return f'QdrantIndex {self.name}: {len(self):,} pictures'
+
+def _largest_id(index: QdrantIndex) -> int:
+    "Of the pictures in the collection; -1 where there are none"
+    largest, offset = -1, None
+    while True:
+        points, offset = index.client.scroll(index.name, limit=10_000, offset=offset, with_payload=False)
+        largest = max([largest, *(p.id for p in points if isinstance(p.id, int))])
+        if offset is None: return largest
 
 # %% ../nbs/23_index.ipynb #7c74c443
 @patch
@@ -413,12 +498,13 @@ def add(self: QdrantIndex,
     n = len(embeddings)
     ids = np.arange(self.next, self.next + n) if ids is None else _check_ids(ids, n)
     x = _unit_rows(embeddings.vectors)
-    rows = embeddings.table.astype(object).where(embeddings.table.notna(), None).to_dict('records')
+    table = _keep_columns(embeddings.table)
+    rows = table.astype(object).where(table.notna(), None).to_dict('records')
     for i in range(0, n, batch_size):
         part = slice(i, i + batch_size)
         batch = models.Batch(ids=ids[part].tolist(), vectors=x[part].tolist(), payloads=rows[part])
         self.client.upsert(self.name, batch, wait=True)
-    self.next = max(self.next, int(ids.max()) + 1)
+    self.next = max(self.next, int(ids.max(initial=-1)) + 1)
     return ids
 
 @patch
@@ -427,7 +513,7 @@ def remove(self: QdrantIndex,
 ):
     "Take pictures out of the collection"
     from qdrant_client import models
-    self.client.delete(self.name, models.PointIdsList(points=np.atleast_1d(ids).tolist()), wait=True)
+    self.client.delete(self.name, models.PointIdsList(points=_as_ids(ids).tolist()), wait=True)
 
 # %% ../nbs/23_index.ipynb #08e61d0a
 @patch
@@ -436,13 +522,16 @@ def search(self: QdrantIndex,
     k: int = 5,  # neighbors a query
     *,
     vectors=None,  # as in `Index.search`
+    exclude=None,  # ids that must not be found
 ) -> pd.DataFrame:  # as from `Index.search`
     "The nearest pictures of the collection"
-    q, single = _query_vectors(self, query, vectors)
+    hidden = _as_ids([] if exclude is None else exclude)
+    asked = _query(self, query, vectors)
     found = []
-    for i, v in enumerate(_unit_rows(q)):
-        points = self.client.query_points(self.name, query=v.tolist(), limit=k).points
+    for number, v in zip(asked.numbers, _unit_rows(asked.vectors)):
+        points = self.client.query_points(self.name, query=v.tolist(), limit=k + len(hidden)).points
+        points = [p for p in points if p.id not in hidden][:k]
         for rank, p in enumerate(points, 1):
-            found.append({'query': i, 'rank': rank, 'score': p.score, 'id': p.id, **p.payload})
-    found = pd.DataFrame(found)
-    return found.drop(columns='query') if single else found
+            found.append({'query': number, 'rank': rank, 'score': p.score, 'id': p.id, **p.payload})
+    found = pd.DataFrame(found, columns=None if found else ['query', 'rank', 'score', 'id'])
+    return found.drop(columns='query') if asked.single else found

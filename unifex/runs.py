@@ -192,9 +192,10 @@ def search(
     k: int = 5,  # neighbors a query
     *,
     vectors=None,  # in place of a query: (D,) or (Q, D) numbers
+    exclude=None,  # ids that must not be found; or 'self': the picture of a query
 ) -> pd.DataFrame:  # rank, score (cosine), id, the table's columns
     "The nearest pictures of the run"
-    return self.index.search(query, k, vectors=vectors)
+    return self.index.search(query, k, vectors=vectors, exclude=exclude)
 
 # %% ../nbs/35_runs.ipynb #9682884b
 def mark_trained(
