@@ -176,7 +176,7 @@ def search(
     if q.ndim == 1: found = found.drop(columns='query')
     if metric == 'cosine': found['score'] = 1 - distances.ravel()
     else: found['distance'] = distances.ravel()
-    rest = self.table.drop(columns=[*found, 'row'], errors='ignore')
+    rest = self.table.rename(columns={c: f'own_{c}' for c in (*found, 'row')})
     rest = rest.iloc[ids.ravel()].reset_index(drop=True)
     return pd.concat([found, rest.assign(row=ids.ravel())], axis=1)
 
