@@ -9,6 +9,7 @@ __all__ = ['averaged_weights', 'RetrievalMetric', 'SkipValidation', 'EpochProgre
 
 # %% ../nbs/33_callbacks.ipynb #93c1cf20
 import math
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 
@@ -94,7 +95,10 @@ class RetrievalMetric(Metric):
         return rank0_only(self._score, Embeddings(vectors, self.table))
 
     def _score(self, query: Embeddings) -> float:
-        report = evaluate(query, exclude=self.exclude, k=self.k, map_k=self.k)
+        try: report = evaluate(query, exclude=self.exclude, k=self.k, map_k=self.k)
+        except ValueError as e:  # it must not cost the training
+            warnings.warn(f'no {self.name} while training: {e}')
+            return math.nan
         return float(report.overall[self.name])
 
 # %% ../nbs/33_callbacks.ipynb #e0415b02
@@ -346,8 +350,11 @@ class RaiseOnNaN(Callback):
         at = f'step {self.train_iter + 1} (epoch {self.epoch + 1})'
         checkpoint = getattr(self.learn, 'checkpoint', None)
         last = f'; the last good checkpoint is {checkpoint.latest}' if checkpoint and checkpoint.latest else ''
-        raise TrainingError(f'the loss is {self.loss.item()} at {at}: '
-                            f'take a smaller lr, a longer warm-up or grad_clip=1{last}')
+        mend = 'take a smaller lr, a longer warm-up or grad_clip=1'
+        x = self.learn.xb[0]
+        if x.is_floating_point() and not torch.isfinite(x).all():
+            mend = 'the features of the batch are NaN or infinite; leave those pictures out'
+        raise TrainingError(f'the loss is {self.loss.item()} at {at}: {mend}{last}')
 
 # %% ../nbs/33_callbacks.ipynb #6a74b37e
 class PrintLoss(Callback):

@@ -22,8 +22,8 @@ def _look(path, max_pixels, min_side):
         data = read_bytes(path)[1]
         height, width = decode_image(data, max_pixels).shape[:2]
     except ImageError as e:
-        problem = 'unreadable' if path.is_file() else 'missing'
-        return None, problem, str(e).split(': ', 1)[1]
+        problem = 'unreadable' if path.exists() else 'missing'
+        return None, problem, str(e).removeprefix(f'{path}: ').split(' bytes>: ')[-1]
     key = hashlib.blake2b(data, digest_size=16).digest()
     if min(height, width) < min_side: return key, 'tiny', f'{width} x {height} pixels'
     return key, None, None
@@ -54,7 +54,7 @@ def check_pictures(
     table: pd.DataFrame,  # `image`, and what tells leaks and conflicts: `split`, `dataset`, `label`
     root=None,  # folder the paths are relative to
     num_workers: int = 4,  # threads
-    max_pixels: int = MAX_PIXELS,  # larger pictures count as unreadable
+    max_pixels: int = MAX_PIXELS,  # larger pictures count as unreadable; 0: no limit
     min_side: int = 32,  # pictures with a shorter side, in pixels, are tiny
     progress: bool = True,  # show a progress bar
 ) -> pd.DataFrame:  # columns `image`, `problem`, `error`; row labels of `table`

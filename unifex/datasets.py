@@ -8,7 +8,7 @@ __all__ = ['DATASETS', 'DatasetError', 'DatasetCard', 'register_dataset', 'get_c
            'dataset_cards', 'dataset_status']
 
 # %% ../nbs/04_datasets.ipynb #9469da8d
-import hashlib, json, os, re, tempfile, warnings, zipfile
+import hashlib, json, os, re, tempfile, unicodedata, warnings, zipfile
 from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
@@ -16,11 +16,11 @@ from importlib import resources
 from pathlib import Path
 import numpy as np, pandas as pd, yaml
 from fastcore.meta import delegates
-from .core import cache_dir, import_object, nearest, nearest_path
-from .images import IMAGE_EXTENSIONS
+from .core import cache_dir, decode_name, encode_name, first_few, import_object, nearest, nearest_path, user_path
+from .images import IMAGE_EXTENSIONS, looks_like_picture
 from .splits import sample_table
-from .tables import DuplicateImageError, TableError, check_table, make_table, require_labels
-from .tables import read_columns, read_table
+from .tables import SPLITS, DuplicateImageError, TableError, check_table, image_paths, make_table, name_columns
+from .tables import read_columns, read_table, relative_paths, require_labels
 
 # %% ../nbs/04_datasets.ipynb #a6e68bf7
 class DatasetError(TableError):
@@ -270,26 +270,147 @@ def load_datasets(
     tables = [load_dataset(key, root, **kwargs) for key in keys]
     return check_table(pd.concat(tables, ignore_index=True))
 
+# %% ../nbs/04_datasets.ipynb #13933a3e
+_SYSTEM = {
+    '@eadir', '@recycle', '@tmp', '#recycle', '#snapshot', '$recycle.bin', 'recycler', 'system volume information',
+    'lost+found', '__macosx', '__pycache__', 'thumbs', 'thumbnails', '@__thumb', 'thumbs.db', 'ehthumbs.db',
+    'desktop.ini', 'icon\r'}
+_NOTES = {'.txt', '.csv', '.tsv', '.json', '.jsonl', '.xml', '.yaml', '.yml', '.md', '.html', '.log', '.parquet', '.pq',
+          '.npy', '.pkl', '.zip', '.tar', '.gz', '.py', '.ipynb', '.sh', '.pdf', '.url'}
+
+def _is_system(name): return name.startswith('.') or name.lower() in _SYSTEM
+
+def _is_ours(names):
+    "Whether a folder that holds `names` is a run, an index, an embedder, a store or embeddings"
+    def has(*endings): return any(name.endswith(endings) for name in names)
+    if 'config.yaml' in names: return not names.isdisjoint(('log.csv', 'embedder', 'checkpoints'))
+    if 'index.json' in names: return any(name.startswith('codes-') for name in names)
+    return 'card.json' in names and has('.safetensors') or names == {'vectors.npy', 'table.csv'}
+
+# %% ../nbs/04_datasets.ipynb #4e43ee15
+def _odd_file(entry):
+    "What kind of thing a file is that is no picture; None for a picture"
+    name, ending = os.path.splitext(entry.name.lower())
+    if not entry.is_file(): return 'link to nothing' if entry.is_symlink() else 'pipe or device'
+    if ending in IMAGE_EXTENSIONS: return None
+    if ending: return ending
+    return None if looks_like_picture(entry.path) else 'file without an ending'
+
+class _FolderWalk:
+    "The pictures below `folder`, as the parts of their paths, and what was passed over, as kind -> paths"
+
+    def __init__(self, folder: Path, exclude=()):
+        self.pictures, self.over, self.again = [], {}, []
+        self.paths = {}  # of the folders so far, by what they are on disk
+        exclude = [exclude] if isinstance(exclude, (str, Path)) else exclude
+        self.exclude = {self._identity(path) for path in exclude if os.path.isdir(path)}
+        self._enter(str(folder), (), [])
+
+    def _identity(self, path):
+        found = os.stat(path)
+        return found.st_dev, found.st_ino
+
+    def _pass_over(self, kind, parts): self.over.setdefault(kind, []).append('/'.join(parts))
+
+    def _enter(self, path, parts, above):
+        "Look at a folder, whose `parts` lead to it from the top, below those of the identities `above`"
+        try: entries = sorted(os.scandir(path), key=lambda entry: entry.name)
+        except OSError as e: return self._pass_over(f'folder that cannot be read ({e.strerror})', parts or (path,))
+        is_ours = parts and _is_ours({entry.name for entry in entries})
+        if is_ours: return self._pass_over('folder that unifex wrote', parts)
+        entries = [entry for entry in entries if not _is_system(entry.name)]
+        for entry in entries:
+            if not entry.is_dir(): self._add(entry, parts)
+        above = [*above, self._identity(path)]
+        for entry in entries:
+            if entry.is_dir(): self._enter_below(entry, (*parts, encode_name(entry.name)), above)
+
+    def _add(self, entry, parts):
+        parts = (*parts, encode_name(entry.name))
+        kind = _odd_file(entry)
+        if kind: self._pass_over(kind, parts)
+        else: self.pictures.append(parts)
+
+    def _enter_below(self, entry, parts, above):
+        here = self._identity(entry.path)
+        if here in self.exclude: return
+        if here in above: return self._pass_over('link to a folder above it', parts)
+        first = self.paths.setdefault(here, '/'.join(parts))
+        if first != '/'.join(parts): self.again.append(f"{'/'.join(parts)} is {first}")
+        self._enter(entry.path, parts, above)
+
+# %% ../nbs/04_datasets.ipynb #7cd7aaa6
+def _count(kind, paths):
+    noun, *rest = kind.split(' ')
+    plural = 's' if len(paths) > 1 and not noun.startswith('.') else ''
+    return f"{len(paths):,} {' '.join([noun + plural, *rest])} ({paths[0]}{', ...' if len(paths) > 1 else ''})"
+
+def _tell_passed_over(folder, walk):
+    "Warn of what was passed over, in one line; of folders that are read twice, in another"
+    if not walk.over.keys() <= _NOTES:
+        said = [_count(kind, paths) for kind, paths in walk.over.items()]
+        warnings.warn(f"{folder}: passed over: {', '.join(said)}")
+    if walk.again: warnings.warn(f'{folder}: linked folders are read twice: {first_few(walk.again)}')
+
+# %% ../nbs/04_datasets.ipynb #b32c9a2d
+def _has_splits(folder, pictures, label_level):
+    "Whether the folders at the top are splits"
+    tops = sorted({parts[0] for parts in pictures if len(parts) > 1})
+    splits = {top: SPLITS[top.lower()] for top in tops if top.lower() in SPLITS}
+    if not splits or label_level == 0: return False
+    others = [top for top in tops if top not in splits]
+    if others and label_level is None and len(set(splits.values())) > 1:
+        raise DatasetError(
+            f'{folder}: {first_few(splits)} are splits, but {first_few(others)} beside them is none; move it away, '
+            'or take all of them as classes with label_level=0, the folders below with label_level=1')
+    return not others
+
+def _level(label_level):
+    "`label_level` as a number; 'leaf' is -1"
+    try: return -1 if label_level == 'leaf' else int(label_level)
+    except ValueError: raise DatasetError(f"label_level={label_level!r}; give a number, or 'leaf'") from None
+
+def _label(parts, level, has_splits):
+    "The folder at `level` of a picture's path, or None where it does not lie so deep"
+    folders = parts[:-1] if level >= 0 else parts[has_splits:-1]
+    return folders[level] if -len(folders) <= level < len(folders) else None
+
+# %% ../nbs/04_datasets.ipynb #c2397c31
+def _tell_depth(folder, pictures, labels, has_splits):
+    "Warn that labels could be taken from another level"
+    leaves = [_label(parts, -1, has_splits) for parts in pictures]
+    if leaves == labels: return
+    classes, deeper = sorted(set(labels)), sorted(set(leaves))
+    first = 'the folder below the split' if has_splits else 'the first folder'
+    warnings.warn(f'{folder}: {first} is the label ({len(classes):,}: {first_few(classes)}); label_level=leaf takes '
+                  f'the one that holds the picture ({len(deeper):,}: {first_few(deeper)})')
+
+def _tell_same_label(folder, pictures, labels, has_splits):
+    "Warn of labels that stand in several folders"
+    above = {}
+    for parts, label in zip(pictures, labels):
+        path = parts[has_splits:-1]
+        above.setdefault(label, set()).add('/'.join(path[:path.index(label) + 1]))
+    twice = [sorted(paths) for paths in above.values() if len(paths) > 1]
+    if twice: warnings.warn(f"{folder}: {len(twice):,} labels stand in several folders and are one class each, "
+                            f"such as {first_few(twice[0])}")
+
 # %% ../nbs/04_datasets.ipynb #7b9d0d5a
-_SPLIT_FOLDERS = {'train': 'train', 'val': 'val', 'valid': 'val', 'validation': 'val',
-                  'test': 'query', 'query': 'query', 'index': 'index'}
+_KINDS = '*.jpg, *.png, *.webp and the like'
 
-_KINDS = ' '.join(f'*{ending}' for ending in IMAGE_EXTENSIONS)
-
-def _pictures(folder):
-    "The pictures below `folder`, each as the parts of its path; hidden files and folders are passed over"
-    found = []
-    for path, folders, files in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith('.'))
-        above = Path(path).relative_to(folder).parts
-        names = sorted(f for f in files if f.lower().endswith(IMAGE_EXTENSIONS) and not f.startswith('.'))
-        found += [(*above, name) for name in names]
-    return found
-
-def _class_level(pictures):
-    "Which part of a picture's path is its class: 0, or 1 where the part before is a split"
-    tops = {parts[0].lower() for parts in pictures if len(parts) > 1}
-    return int(bool(tops) and tops <= set(_SPLIT_FOLDERS))
+def _labeled_rows(folder, walk, label_level):
+    "(pictures, labels, splits or None) of those that lie in a class folder; the others are passed over"
+    has_splits = _has_splits(folder, walk.pictures, label_level)
+    level = int(has_splits) if label_level is None else _level(label_level)
+    labels = [_label(parts, level, has_splits) for parts in walk.pictures]
+    for parts, label in zip(walk.pictures, labels):
+        if label is None: walk._pass_over('picture in no class folder', parts)
+    pictures = [parts for parts, label in zip(walk.pictures, labels) if label is not None]
+    labels = [label for label in labels if label is not None]
+    if label_level is None: _tell_depth(folder, pictures, labels, has_splits)
+    elif level: _tell_same_label(folder, pictures, labels, has_splits)
+    if len(set(labels)) == 1: warnings.warn(f'{folder}: all pictures are of one class, {labels[0]}')
+    return pictures, labels, [SPLITS[parts[0].lower()] for parts in pictures] if has_splits else None
 
 # %% ../nbs/04_datasets.ipynb #40d18d6c
 def folder_table(
@@ -299,30 +420,99 @@ def folder_table(
     label_level: int | str | None = None,  # folder that is the label: 0 the first below `folder`, -1 or 'leaf' the last
     exclude=(),  # folders not to enter
 ) -> pd.DataFrame:  # paths relative to `folder`
-    "The annotation table of a folder of folders: the label is the name of the first-level folder"
-    folder = Path(folder).expanduser()
+    "The annotation table of a folder of folders; what is passed over is said in a warning"
+    folder = user_path(folder)
     if not folder.is_dir(): raise DatasetError(f'no such folder: {folder}{nearest_path(folder)}')
-    pictures = _pictures(folder)
-    level = _class_level(pictures)
-    pictures = [parts for parts in pictures if len(parts) > level + 1]
+    return _labeled_table(folder, _FolderWalk(folder, exclude), dataset, domain, label_level)
+
+def _labeled_table(folder, walk, dataset, domain, label_level):
+    pictures, labels, splits = _labeled_rows(folder, walk, label_level)
+    _tell_passed_over(folder, walk)
     if not pictures:
-        raise DatasetError(f'{folder}: no pictures in folders of it; expected {folder.name}/CLASS/{_KINDS}')
-    dataset = dataset or folder.resolve().name
-    labels = [parts[level] for parts in pictures]
-    splits = [_SPLIT_FOLDERS[parts[0].lower()] for parts in pictures] if level else None
+        wanted = f'{folder.name}/CLASS/{_KINDS}' if label_level is None else f'folders at label_level={label_level}'
+        raise DatasetError(f'{folder}: no pictures in folders of it; expected {wanted}')
+    dataset = dataset or encode_name(folder.resolve().name)
     return make_table(['/'.join(parts) for parts in pictures], labels, dataset, domain or dataset, splits)
 
-# %% ../nbs/04_datasets.ipynb #a17c5b0e
-def _load_folder(folder):
-    "The annotation table of a folder, with labels where the pictures lie in folders of it"
-    pictures = _pictures(folder)
-    if not pictures: raise DatasetError(f'{folder}: no pictures in this folder; expected {_KINDS}')
-    if any(len(parts) > _class_level(pictures) + 1 for parts in pictures): return folder_table(folder)
-    name = folder.resolve().name
-    return make_table(['/'.join(parts) for parts in pictures], None, name, name)
+# %% ../nbs/04_datasets.ipynb #bcdda0db
+_MISSPELT = r'[^\x00-\x7f]|\\|^\s|\s$'
 
+class _Disk:
+    "Finds files below `root` that are spelled otherwise than on disk"
+
+    def __init__(self, root: Path): self.root, self.names = root, {}
+
+    def _plain(self, name): return unicodedata.normalize('NFC', name).strip()
+
+    def _names(self, folder):
+        "What `folder` holds: name, and plain name -> name"
+        if folder not in self.names:
+            there = [encode_name(name) for name in os.listdir(folder)] if os.path.isdir(folder) else []
+            self.names[folder] = {self._plain(name): name for name in there} | {name: name for name in there}
+        return self.names[folder]
+
+    def spell(self, path: str) -> str:
+        "`path` as the disk spells it; as it is where there is no such file"
+        if os.path.exists(os.path.join(self.root, decode_name(path))): return path
+        for separated in dict.fromkeys((path, path.replace('\\', '/'))):
+            found = []
+            for part in separated.split('/'):
+                names = self._names(os.path.join(self.root, *map(decode_name, found)))
+                found.append(names.get(part) or names.get(self._plain(part)))
+                if not found[-1]: break
+            else: return '/'.join(found)
+        return path
+
+def _as_on_disk(image, root):
+    "A column of paths below `root` as the disk spells them"
+    is_odd = image.str.contains(_MISSPELT).eq(True)
+    if not is_odd.any(): return image
+    disk = _Disk(root)
+    return image.where(~is_odd, image[is_odd].map(disk.spell))
+
+# %% ../nbs/04_datasets.ipynb #f609bf27
+def _check_there(table, root, start):
+    "`DatasetError` where no picture is below `root`, as far as a look at some of the rows can tell"
+    some = np.unique(np.linspace(0, len(table) - 1, 20).astype(int))
+    if any(path.exists() for path in image_paths(table.iloc[some], root)): return
+    paths = image_paths(table, root)
+    n_missing = sum(not path.exists() for path in paths)
+    if n_missing < len(paths): return
+    first = table.image.iloc[0]
+    nearby = [Path.cwd(), *Path(os.path.abspath(start)).parents]
+    there = next((f'; {folder} has it' for folder in nearby if (folder/decode_name(first)).is_file()), '')
+    raise DatasetError(f'none of the {n_missing:,} pictures is below {root}, not {first} for one{there}; give root= '
+                       '(--root), the folder that the paths are relative to')
+
+# %% ../nbs/04_datasets.ipynb #a17c5b0e
+def _load_folder(folder, dataset, domain, label_level, exclude):
+    "The annotation table of a folder, with labels where the pictures lie in folders of it"
+    walk = _FolderWalk(folder, exclude)
+    if not walk.pictures:
+        _tell_passed_over(folder, walk)
+        raise DatasetError(f'{folder}: no pictures in this folder; expected {_KINDS}')
+    in_splits = _has_splits(folder, walk.pictures, label_level)
+    is_flat = all(len(parts) <= in_splits + 1 for parts in walk.pictures)
+    if label_level is not None or not is_flat: return _labeled_table(folder, walk, dataset, domain, label_level)
+    if in_splits: warnings.warn(f'{folder}: train, test and the like are taken for splits, and the pictures lie in no '
+                                'class folder; label_level=0 takes those folders for the classes')
+    _tell_passed_over(folder, walk)
+    name = dataset or encode_name(folder.resolve().name)
+    return make_table(['/'.join(parts) for parts in walk.pictures], None, name, domain or name)
+
+def _load_table(df, start, root, **columns):
+    "(annotation table, root) of rows whose paths are relative to `root`, or to `start` where it is None"
+    df, found = relative_paths(name_columns(df, **columns), root or start)
+    if root and found != root:
+        raise DatasetError(f'absolute paths below {found}, which is not below root={root}; leave out root=')
+    if 'class_id' in df: df = df.rename(columns={'class_id': 'own_class_id'})
+    table = check_table(df.assign(image=_as_on_disk(df.image, found)))
+    _check_there(table, found, start)
+    return table, found
+
+# %% ../nbs/04_datasets.ipynb #3a1f387a
 def load_pictures(
-    source: str | Path | pd.DataFrame,  # folder, flat or with a folder for each class; CSV, TSV or Parquet file; table
+    source: str | Path | pd.DataFrame,  # folder, flat or with a folder for each class; table on disk; table
     root: str | Path | None = None,  # of a table's paths; default: the file's folder, for a DataFrame the current one
     *,
     image: str = 'image',  # of a table: column with the paths
@@ -335,13 +525,15 @@ def load_pictures(
     exclude=(),  # folders not to enter
 ) -> tuple[pd.DataFrame, Path]:  # annotation table, with `label` where it is known, and its root
     "Pictures as a table, however they are given; raises `DatasetError` where there are none"
-    if isinstance(source, pd.DataFrame):
-        table = check_table(source).reset_index(drop=True)
-        return table, Path(root or '.').expanduser()
-    path = Path(source).expanduser()
-    if path.is_dir(): return _load_folder(path), path
-    if path.is_file(): return read_table(path, image, label, dataset, domain, split, source_column), Path(root or path.parent).expanduser()
-    raise DatasetError(f'there is no folder or table {path}{nearest_path(path)}')
+    columns = dict(image=image, label=label, dataset=dataset, domain=domain, split=split, source=source_column)
+    if root is not None: root = user_path(root)
+    if isinstance(source, pd.DataFrame): return _load_table(source, Path('.'), root, **columns)
+    path = user_path(source)
+    if path.is_dir(): return _load_folder(path, dataset, domain, label_level, exclude), path
+    if not path.is_file(): raise DatasetError(f'there is no folder or table {path}{nearest_path(path)}')
+    rows = read_columns(path)
+    try: return _load_table(rows, path.parent, root, **columns, default=encode_name(path.stem))
+    except TableError as e: raise type(e)(f'{path}: {e}') from None
 
 # %% ../nbs/04_datasets.ipynb #41002df0
 def _unpack(packed, folder):

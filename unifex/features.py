@@ -24,7 +24,7 @@ from tqdm import tqdm
 from .core import cache_dir, default_device
 from .distributed import gather, rank0_only, ranks, shard, unshard
 from .evaluation import Embeddings
-from .images import ImageError, decode_image, read_bytes
+from .images import MAX_PIXELS, ImageError, decode_image, read_bytes
 from .loaders import EpochDL, EpochOrder, ImageRows, image_dls, iter_batches, read_batches
 from .store import FeatureStore, StoredFeatures, content_key, picture_keys
 from .transforms import Preproc, TrainTransform, normalize, resize
@@ -108,8 +108,8 @@ def _view_keys(
 class _ViewRows(ImageRows):
     "Item i is view i % V of picture i // V; an `ImageError` where the picture is not what `keys` says"
 
-    def __init__(self, table, root, preproc, keys, transform=None, views=1):
-        super().__init__(table, root, preproc, transform=transform)
+    def __init__(self, table, root, preproc, keys, transform=None, views=1, max_pixels=MAX_PIXELS):
+        super().__init__(table, root, preproc, max_pixels, transform)
         self.keys = keys
         self.views = views
 
@@ -288,6 +288,7 @@ def _fill_store(
     transform: TrainTransform | None,
     views: int,
     device: torch.device,
+    max_pixels: int,
     **how,  # see `_compute_missing`
 ) -> tuple[np.ndarray, dict[int, str]]:  # (N, V) row numbers, -1 where unreadable; {row number: error}
     "Compute until the store has all that can be had, in rows that fit their checks"
@@ -297,7 +298,7 @@ def _fill_store(
         todo = rank0_only(_missing, store, wanted)
         if len(todo):
             backbone.to(device, memory_format=torch.channels_last)
-            rows = _ViewRows(table.iloc[todo], root, backbone.preproc, keys[todo], transform, views)
+            rows = _ViewRows(table.iloc[todo], root, backbone.preproc, keys[todo], transform, views, max_pixels)
             bad = _compute_missing(backbone, rows, store, device, **how)
             errors |= {int(todo[i]): e for part in gather(bad) for i, e in part.items()}
             _await_shards(store)
@@ -333,6 +334,7 @@ def extract_features(
     views: int = 1,  # of each picture, where `transform` leaves something to chance
     shard_size: int = 2048,  # features in a shard: what a killed run can lose
     rehash: bool = False,  # read all files, whatever their time of change
+    max_pixels: int = MAX_PIXELS,  # larger pictures count as unreadable; 0: no limit
 ) -> FeatureSet:  # (N, D), or (N, V, D) with a random `transform`
     "Features of all readable pictures of `table`; only those that the store lacks are computed"
     transform, views = _random_part(transform, views, backbone)
@@ -344,7 +346,7 @@ def extract_features(
     keys, unreadable = _shared_keys(table, root, index=store.path.parent/'files', rehash=rehash, progress=progress)
     how = dict(batch_size=batch_size or _default_batch_size(device), num_workers=num_workers,
                shard_size=shard_size, progress=progress)
-    rows, broken = _fill_store(store, backbone, table, root, keys, transform, views, device, **how)
+    rows, broken = _fill_store(store, backbone, table, root, keys, transform, views, device, max_pixels, **how)
     return _feature_set(store, table, root, rows if transform else rows[:, 0], keys, unreadable | broken)
 
 # %% ../nbs/32_features.ipynb #2a656436
@@ -377,11 +379,13 @@ def embed_images(
     num_workers: int = 2,  # threads that decode
     device: str | torch.device | None = None,  # None: the best at hand
     progress: bool = True,
+    max_pixels: int = MAX_PIXELS,  # larger pictures count as unreadable; 0: no limit
 ) -> Embeddings:
     "Unit vectors of all readable pictures; the others are left out with a warning that lists them"
     device = default_device(device)
     embedder.eval().to(device)
-    batches = iter_batches(table, root, embedder.preproc, batch_size or _default_batch_size(device), num_workers)
+    batch_size = batch_size or _default_batch_size(device)
+    batches = iter_batches(table, root, embedder.preproc, batch_size, num_workers, max_pixels=max_pixels)
     rows, vectors, bad = [], [], []
     with tqdm(total=len(table), desc='embeddings', unit=' img', disable=not progress) as bar:
         for at, x, errors in batches:
@@ -434,7 +438,9 @@ class FeatureDL(EpochDL):
         own = {k: getattr(self, k) for k in ('seed', 'sampler', 'k', 'max_memory')}
         return super().new(dataset, cls, **own | kwargs)
 
-    def get_idxs(self) -> np.ndarray: return self.order(self.epoch) if self.order else np.arange(self.n)
+    def get_idxs(self) -> np.ndarray:
+        rows = self.order(self.epoch) if self.order else np.arange(self.n)
+        return rows[:len(rows) - self._rest(len(rows))]
 
     def __iter__(self):
         self.randomize()

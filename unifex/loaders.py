@@ -30,7 +30,7 @@ class ImageRows(torch.utils.data.Dataset):
         table: pd.DataFrame,  # annotation table
         root: str | Path,  # folder the paths are relative to
         preproc: Preproc,  # how to make squares
-        max_pixels: int = MAX_PIXELS,  # larger pictures count as unreadable
+        max_pixels: int = MAX_PIXELS,  # larger pictures count as unreadable; 0: no limit
         transform: TrainTransform | None = None,  # for training, see `create_transform`; None: the resize of evaluation
     ):
         if transform is not None and transform.preproc != preproc:
@@ -137,9 +137,10 @@ def iter_batches(
     num_workers: int = 2,  # threads; 0: one, and nothing is read ahead
     transform: TrainTransform | None = None,  # to see views as in training
     epoch: int = 0,  # which view
+    max_pixels: int = MAX_PIXELS,  # larger pictures count as unreadable; 0: no limit
 ) -> Iterator:  # (row numbers int64 array, uint8 (b, 3, S, S), [(row number, ImageError), ...])
     "All pictures of `table` once, in order, while the caller computes; row numbers count from 0"
-    rows = ImageRows(table, root, preproc, transform=transform)
+    rows = ImageRows(table, root, preproc, max_pixels, transform)
     numbers = list(range(len(rows)))
     batches = (numbers[i:i + batch_size] for i in range(0, len(rows), batch_size))
     yield from read_batches(rows, batches, num_workers, epoch=epoch)
@@ -171,14 +172,11 @@ def _round_robin(groups, batch_size, k, rng):
 
 # %% ../nbs/07_loaders.ipynb #cb701a99
 def _class_balanced(groups, batch_size, k, rng):
-    "Row numbers, max(1, N//batch_size) batches of `batch_size//k` classes with `k` pictures each"
-    n, p = groups.max() + 1, batch_size//k
-    if batch_size % k:
-        raise ValueError(f'{k} pictures a class do not make up batches of {batch_size}; '
-                         f'take batch_size={max(1, p)*k} or a k that divides {batch_size}')
-    if p > n:
-        raise ValueError(f'batches of {batch_size} with {k} pictures a class need {p} classes, and there are {n}; '
-                         f'take batch_size={n*k} or a larger k')
+    "Row numbers, max(1, N//batch_size) batches of `batch_size//k` classes, or all, with as many pictures each"
+    n = groups.max() + 1
+    p = min(n, max(1, batch_size//k))
+    sizes = batch_size//p + (np.arange(p) < batch_size % p)  # k each where it divides the batch
+    most = sizes[0]
     batches = max(1, len(groups)//batch_size)
     rounds = -(-batches//(n//p))
     classes = rng.permuted(np.tile(np.arange(n), (rounds, 1)), axis=1)[:, :n//p*p, None]
@@ -186,8 +184,9 @@ def _class_balanced(groups, batch_size, k, rng):
     rows = rows[groups[rows].argsort(kind='stable')]  # by class, at random within
     counts = np.bincount(groups)
     first = counts.cumsum() - counts  # where a class begins in `rows`
-    visit = np.arange(rounds)[:, None, None]*k + np.arange(k)
-    return rows[first[classes] + visit % counts[classes]].ravel()[:batches*batch_size]
+    visit = np.arange(rounds)[:, None, None]*most + np.arange(most)
+    drawn = rows[first[classes] + visit % counts[classes]].reshape(-1, p, most)
+    return drawn[:batches, np.arange(most) < sizes[:, None]].ravel()
 
 # %% ../nbs/07_loaders.ipynb #9e30020b
 SAMPLERS = {'shuffle': _shuffle, 'class_balanced': _class_balanced,
@@ -205,6 +204,7 @@ class EpochOrder:
     ):
         if sampler not in SAMPLERS: raise ValueError(f"unknown sampler '{sampler}'{nearest(sampler, SAMPLERS)}")
         if not len(table): raise TableError('the table has no rows to draw from')
+        if min(batch_size, k) < 1: raise ValueError(f'batch_size and k must be 1 or more, not {batch_size} and {k}')
         self.sampler, self.batch_size, self.seed, self.k = sampler, batch_size, seed, k
         if sampler == 'shuffle': self.groups = np.arange(len(table))
         else: self.groups = table.groupby(self._by(table)).ngroup().to_numpy()
@@ -227,6 +227,14 @@ class EpochDL(DataLoader):
     epoch = -1  # number of the pass, by which subclasses draw
     skip = 0  # batches that they leave out at its start
     share = (0, 1)  # of each batch, that they give: of n processes number r, as (r, n)
+    least = 1  # pictures in a batch; a last one of fewer is left out
+
+    def _rest(self, n: int) -> int:
+        "How many of `n` rows make a last batch that is too small"
+        rest = n % self.bs if self.least > 1 and not self.drop_last else 0
+        return rest if rest < self.least and n > self.bs else 0
+
+    def __len__(self): return super().__len__() - (self._rest(self.n) > 0)
 
     def randomize(self): self.epoch += 1  # fastai calls it when a pass begins
 
@@ -265,7 +273,9 @@ class ImageDL(EpochDL):
         jitter = dataset.transform is not None and dataset.transform.jitter is not None
         self.color_late = jitter and (on_gpu if color_late is None else color_late)
 
-    def get_idxs(self): return self.order(self.epoch).tolist() if self.order else super().get_idxs()
+    def get_idxs(self):
+        rows = self.order(self.epoch).tolist() if self.order else list(super().get_idxs())
+        return rows[:len(rows) - self._rest(len(rows))]
 
     def new(self, dataset=None, cls=None, **kwargs):
         own = dict(num_workers=self.threads, seed=self.seed, sampler=self.sampler, k=self.k)
@@ -308,6 +318,7 @@ def image_dls(
     transform: TrainTransform | None = None,  # of the training rows, see `create_transform`; None: as in evaluation
     sampler: str = 'shuffle',  # one of `SAMPLERS`
     k: int = 4,  # pictures of a class in a batch of `class_balanced`
+    max_pixels: int = MAX_PIXELS,  # larger pictures count as unreadable; 0: no limit
 ) -> DataLoaders:  # batches (uint8 (b, 3, S, S), int64 (b,)); `dls.c` is the number of classes
     "fastai `DataLoaders` over the pictures of `table`, as `sampler` draws them, and of `valid`, in order"
     for rows in (table, valid):
@@ -317,9 +328,9 @@ def image_dls(
         raise TableError(f'{unseen:,} rows have class_id -1, which cannot be trained on; pass the training rows only')
     device = torch.device(device or 'cpu')
     how = dict(batch_size=batch_size, num_workers=num_workers, device=device, pin_memory=device.type == 'cuda')
-    train = ImageRows(table, root, preproc, transform=transform)
+    train = ImageRows(table, root, preproc, max_pixels, transform)
     dls = [ImageDL(train, seed=seed, shuffle=True, drop_last=drop_last, sampler=sampler, k=k, **how)]
-    if valid is not None: dls.append(ImageDL(ImageRows(valid, root, preproc), seed=seed, **how))
+    if valid is not None: dls.append(ImageDL(ImageRows(valid, root, preproc, max_pixels), seed=seed, **how))
     return DataLoaders(*dls, device=device)
 
 # %% ../nbs/07_loaders.ipynb #8a396e2b

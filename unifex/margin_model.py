@@ -227,6 +227,18 @@ def export(
     try: Learner.export(self, fname, **kwargs)
     finally: self.dls, self.metrics = dls, metrics
 
+# %% ../nbs/36_margin_model.ipynb #a58aae03
+def _has_batch_norm(model):
+    "Whether a BatchNorm of the model is trained"
+    return any(isinstance(m, nn.modules.batchnorm._BatchNorm) and m.training for m in model.train().modules())
+
+def _leave_out_singles(dl, least):
+    "Leave out a last batch of fewer than `least` pictures; `ValueError` where all are so small"
+    if min(dl.bs, dl.n) < least:
+        raise ValueError(f'BatchNorm needs batches of {least} pictures or more in training, and here are {dl.n} pictures in '
+                         f'batches of {dl.bs}; take more, a larger batch_size or model.backbone.freeze')
+    dl.least = least
+
 # %% ../nbs/36_margin_model.ipynb #0a9911a4
 def unifex_learner(
     dls: DataLoaders,  # (uint8 pictures or stored features, class ids)
@@ -248,6 +260,7 @@ def unifex_learner(
     stored = dls.train.one_batch()[0].ndim == 2
     backbone = nn.Identity() if stored else nn.Sequential(EvalTransform(embedder.preproc), embedder.backbone)
     model = MarginModel(backbone, embedder.neck, head).to(dls.device)
+    if _has_batch_norm(model): _leave_out_singles(dls.train, 2*world_size)
     own = [SkipValidation(), RaiseOnNaN(), *mixed_precision(precision, dls.device)]
     if opt.startswith('SAM_'): own.append(SAM(rho))
     if world_size > 1: own.append(DistributedSteps())
@@ -276,7 +289,7 @@ def _smaller_batch(learn):
     x, y = learn.dls.train.one_batch()
     for k in range(1, 8):
         n = len(y) >> k
-        if not n: break
+        if n < getattr(learn.dls.train, 'least', 1): break
         try: learn.loss_func(learn.model(x[:n]), y[:n]).backward()
         except torch.cuda.OutOfMemoryError: torch.cuda.empty_cache()
         else: return f'{n} would fit: --batch_size {n} --accumulate {-(-len(y)//n)}'

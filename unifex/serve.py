@@ -19,7 +19,7 @@ import numpy as np
 from PIL import Image
 
 from .core import require_packages
-from .images import ImageError, decode_image, safe_join
+from .images import MAX_PIXELS, ImageError, decode_image, safe_join
 from .index import Index
 
 # %% ../nbs/40_serve.ipynb #a42d46d2
@@ -30,9 +30,9 @@ def _picture_path(root, image):
     return path
 
 # %% ../nbs/40_serve.ipynb #2a382a6c
-def _thumbnail(path, size=320):
+def _thumbnail(path, size=320, max_pixels=MAX_PIXELS):
     "A JPEG, its longer side of `size` at most, made from the pixels"
-    picture = Image.fromarray(np.ascontiguousarray(decode_image(path)))
+    picture = Image.fromarray(np.ascontiguousarray(decode_image(path, max_pixels)))
     picture.thumbnail((size, size))
     out = io.BytesIO()
     picture.save(out, 'JPEG', quality=88)
@@ -74,19 +74,23 @@ async def _read_upload(request, limit):
 # %% ../nbs/40_serve.ipynb #28dbc851
 class _Answers:
     "The endpoints of the search page"
-    def __init__(self, index, root, k, max_mb):
-        self.index, self.k, self.max_mb = index, k, max_mb
+    def __init__(self, index, root, k, max_mb, max_pixels):
+        self.index, self.k, self.max_mb, self.max_pixels = index, k, max_mb, max_pixels
         self.limit = int(max_mb*2**20)
         self.rows = {int(i): row for row, i in enumerate(index.ids)}
         self.lock = threading.Lock()
         path = lambda i: _picture_path(root, index.table.image.iloc[self.rows[i]])
-        self.thumbnail = lru_cache(2000)(lambda i: _thumbnail(path(i)))
+        self.thumbnail = lru_cache(2000)(lambda i: _thumbnail(path(i), max_pixels=max_pixels))
 
     def neighbors(self, query=None, vectors=None):
-        with self.lock: found = self.index.search(query, self.k, vectors=vectors)
-        found = found.assign(label=found.get('label', '')).fillna({'label': ''})
-        found = found[['id', 'score', 'label', 'domain', 'image']]
-        return _json({'neighbors': found.to_dict('records')})
+        try:
+            with self.lock: found = self.index.search(query, self.k, vectors=vectors)
+        except ValueError as e: return _error(f'This picture cannot be searched with ({e}).', 422)
+        found = found.reindex(columns=['id', 'score', 'label', 'domain', 'image']).astype(object)
+        return _json({'neighbors': found.where(found.notna(), '').to_dict('records')})
+
+    def neighbors_of_upload(self, data):
+        return self.neighbors(decode_image(data, self.max_pixels))
 
     def about(self, request):
         text = f'{len(self.index):,} pictures in {self.index.table.domain.nunique()} domains'
@@ -103,12 +107,14 @@ class _Answers:
 
     async def search(self, request):
         from starlette.concurrency import run_in_threadpool
+        from starlette.requests import ClientDisconnect
         origin = request.headers.get('origin')
         if origin and origin.split('://')[-1] != request.headers.get('host'):
             return _error('uploads come from this page only', 403)
-        data = await _read_upload(request, self.limit)
+        try: data = await _read_upload(request, self.limit)
+        except ClientDisconnect: return _error('The upload broke off.', 400)
         if data is None: return _error(f'The picture is larger than {self.max_mb:g} MB.', 413)
-        try: return await run_in_threadpool(self.neighbors, data)
+        try: return await run_in_threadpool(self.neighbors_of_upload, data)
         except ImageError as e: return _error(f'This is no picture that can be read ({e}).', 415)
 
 # %% ../nbs/40_serve.ipynb #6e774df8
@@ -120,6 +126,7 @@ def search_app(
     k: int = 12,  # neighbors shown
     max_mb: float = 20,  # of an upload
     hosts: tuple = _LOCAL,  # names under which the page may be asked for; '*' for any
+    max_pixels: int = MAX_PIXELS,  # of a picture, uploaded or shown; 0: no limit
 ):  # a Starlette application
     "The search page of an index"
     require_packages('the search page', 'starlette', 'uvicorn')
@@ -129,7 +136,7 @@ def search_app(
     from starlette.routing import Route
     root = index.root if root is None else root
     if root is None: raise ValueError('the page shows pictures: give root, the folder that their paths are relative to')
-    answers = _Answers(index, root, k, max_mb)
+    answers = _Answers(index, root, k, max_mb, max_pixels)
     routes = [
         Route('/', _page_file('index.html', 'text/html')),
         Route('/page.css', _page_file('page.css', 'text/css')),
@@ -150,9 +157,10 @@ def serve(
     k: int = 12,  # neighbors shown
     max_mb: float = 20,  # of an upload
     ready=None,  # called with the address and the server, once it listens
+    max_pixels: int = MAX_PIXELS,  # of a picture, uploaded or shown; 0: no limit
 ):
     "Serve the search page until Ctrl-C; `OSError` where the port is taken"
-    app = search_app(index, root, k, max_mb, _LOCAL if host in _LOCAL else ('*',))
+    app = search_app(index, root, k, max_mb, _LOCAL if host in _LOCAL else ('*',), max_pixels)
     import uvicorn
     config = uvicorn.Config(app, log_level='warning', access_log=False, timeout_graceful_shutdown=2)
     server = uvicorn.Server(config)

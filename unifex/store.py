@@ -26,6 +26,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from .core import atomic_path, cache_dir, map_threads, write_text
+from .images import ImageError, read_bytes
 from .tables import image_paths
 
 # %% ../nbs/31_store.ipynb #e6cb51fa
@@ -107,9 +108,9 @@ class _KnownFiles:
 # %% ../nbs/31_store.ipynb #74833684
 _SETTLED = 2.  # seconds after which a file's times can be trusted
 
-def _read_key(path: Path) -> np.ndarray | OSError:
-    try: return content_key(path.read_bytes())
-    except OSError as e: return e
+def _read_key(path: Path) -> np.ndarray | ImageError:
+    try: return content_key(read_bytes(path)[1])
+    except ImageError as e: return e
 
 def picture_keys(
     table: pd.DataFrame,  # an annotation table
@@ -129,7 +130,7 @@ def picture_keys(
         if not rehash: keys = known.find(stamps)
     todo = np.flatnonzero(~keys.any(1))
     found = map_threads(_read_key, [paths[i] for i in todo], num_workers, 'reading', progress and len(todo) > 0)
-    errors = {int(i): key.strerror or str(key) for i, key in zip(todo, found) if isinstance(key, OSError)}
+    errors = {int(i): str(key).removeprefix(f'{paths[i]}: ') for i, key in zip(todo, found) if isinstance(key, ImageError)}
     for i, key in zip(todo, found):
         if int(i) not in errors: keys[i] = key
     if index:
