@@ -19,8 +19,8 @@ from fastcore.meta import delegates
 from .core import cache_dir, decode_name, encode_name, first_few, import_object, nearest, nearest_path, user_path
 from .images import IMAGE_EXTENSIONS, looks_like_picture
 from .splits import sample_table
-from .tables import SPLITS, DuplicateImageError, TableError, check_table, image_paths, make_table, name_columns
-from .tables import read_columns, read_table, relative_paths, require_labels
+from .tables import SPLITS, DuplicateImageError, TableError, check_table, has_class_ids, image_paths, make_table
+from .tables import name_columns, read_columns, read_table, relative_paths, require_labels
 
 # %% ../nbs/04_datasets.ipynb #a6e68bf7
 class DatasetError(TableError):
@@ -516,8 +516,9 @@ def _load_table(df, start, root, **columns):
     "(annotation table, root) of rows whose paths are relative to `root`, or to `start` where it is None"
     df, found = relative_paths(name_columns(df, **columns), root or start)
     if root and found != root: df, found = _moved(df, found, root)
-    if 'class_id' in df: df = df.rename(columns={'class_id': 'own_class_id'})
     table = check_table(df.assign(image=_as_on_disk(df.image, found)))
+    if has_class_ids(table): table = table.assign(class_id=pd.to_numeric(table.class_id).astype(np.int64))
+    else: table = table.rename(columns={'class_id': 'own_class_id'})
     _check_there(table, found, start)
     return table, found
 

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['COLUMNS', 'CLASS', 'SPLITS', 'TableError', 'DuplicateImageError', 'require_labels', 'check_table', 'make_table',
            'read_columns', 'name_columns', 'relative_paths', 'read_table', 'write_table', 'image_paths', 'summarize',
-           'single_image_classes', 'add_class_ids', 'class_counts']
+           'single_image_classes', 'add_class_ids', 'has_class_ids', 'class_counts']
 
 # %% ../nbs/02_tables.ipynb #e4a20037
 import codecs
@@ -482,6 +482,17 @@ def add_class_ids(
     ids = pd.Series(np.arange(len(classes)), pd.MultiIndex.from_frame(classes))
     ids = ids.reindex(pd.MultiIndex.from_frame(table[CLASS]), fill_value=-1)
     return table.assign(class_id=ids.to_numpy(np.int64))
+
+# %% ../nbs/02_tables.ipynb #e23e4146
+def has_class_ids(
+    table: pd.DataFrame,  # annotation table
+) -> bool:
+    "Whether `class_id` is what `add_class_ids` makes of the split, and not somebody's own column"
+    if not {'class_id', 'split', 'label'} <= set(table): return False
+    ids = _whole_numbers(table.class_id)
+    if ids.dtype != np.int64: return False
+    is_trained = (table.split == 'train').groupby([table.dataset, table.label]).transform('any').eq(True)
+    return bool(((ids >= 0) == is_trained).all())
 
 # %% ../nbs/02_tables.ipynb #37a501c3
 def class_counts(
