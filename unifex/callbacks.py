@@ -9,6 +9,7 @@ __all__ = ['averaged_weights', 'RetrievalMetric', 'SkipValidation', 'EpochProgre
 
 # %% ../nbs/33_callbacks.ipynb #93c1cf20
 import math
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 
@@ -94,7 +95,10 @@ class RetrievalMetric(Metric):
         return rank0_only(self._score, Embeddings(vectors, self.table))
 
     def _score(self, query: Embeddings) -> float:
-        report = evaluate(query, exclude=self.exclude, k=self.k, map_k=self.k)
+        try: report = evaluate(query, exclude=self.exclude, k=self.k, map_k=self.k)
+        except ValueError as e:  # it must not cost the training
+            warnings.warn(f'no {self.name} while training: {e}')
+            return math.nan
         return float(report.overall[self.name])
 
 # %% ../nbs/33_callbacks.ipynb #e0415b02

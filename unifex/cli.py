@@ -62,19 +62,32 @@ def _fail(name: str, message, status: int = 2) -> int:
     print(f'{name}: {message}', file=sys.stderr)
     return status
 
+def _print_warnings(name: str):
+    "Within `warnings.catch_warnings`: each warning as a line on the error stream, but for those to programmers"
+    def show(message, *args): print(f'{name}: {" ".join(str(message).split())}', file=sys.stderr)
+    warnings.showwarning = show
+    for of_libraries in DeprecationWarning, PendingDeprecationWarning, FutureWarning:
+        warnings.simplefilter('ignore', of_libraries)
+
+def _is_mendable(error: Exception) -> bool:
+    "Whether a person can mend it, and a line is enough; a traceback is for mistakes of ours"
+    if isinstance(error, (ValueError, OSError, ImportError, MemoryError)): return True
+    if type(error).__name__ in ('OutOfMemoryError', 'SafetensorError'): return True
+    return isinstance(error, RuntimeError) and type(error).__module__.startswith('unifex')
+
 def _call(func, args: list, options: dict, script: bool) -> int:
     "Call `func`; the exit status is 0, 2 for an error that is told in one line, 130 for Ctrl-C"
     os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')  # before torch loads: waiting threads leave the cores to others
     name = func.__name__
     try:
         with warnings.catch_warnings(), contextlib.redirect_stdout(sys.stderr if script else sys.stdout):
-            warnings.filterwarnings('ignore', message='.*torch.jit', category=FutureWarning)  # of libraries
+            _print_warnings(name)
             result = func(*args, **options)
-    except (ValueError, OSError, RuntimeError, ImportError) as e:
-        if isinstance(e, RuntimeError) and not type(e).__module__.startswith('unifex'): raise  # not one of ours
-        return _fail(name, e)
     except KeyboardInterrupt:
         return _fail(f'\n{name}', 'stopped. Finished features are kept, and the same command goes on from there', 130)
+    except Exception as e:
+        if not _is_mendable(e): raise
+        return _fail(name, str(e) or type(e).__name__)
     if script and result is not None: print(_as_json(result))  # None: another process has answered
     return 0
 
@@ -113,6 +126,8 @@ def command(func):
     "A console script, `argv -> exit status`: by the parameters and comments of `func`, whose result is for `--json`"
     @wraps(func)
     def main(argv: list[str] | None = None) -> int:
+        for stream in sys.stdout, sys.stderr:
+            if hasattr(stream, 'reconfigure'): stream.reconfigure(errors='backslashreplace')
         params = inspect.signature(func).parameters
         parser = _make_parser(func, params)
         found, rest = parser.parse_known_args(argv)
@@ -143,9 +158,24 @@ def _print_folder(folder: Path, hint: str):
     names = sorted(o.name for o in folder.iterdir() if not o.name.startswith('.'))
     print(f'\n{folder}: {", ".join(names)}\nTry: {hint}')
 
-def _print_run(run):
+def _print_report(report):
+    print(f'{report.to_frame(True).round(3).to_string()}\n{report.caption()}')
+
+def _print_run(run, hint: str):
+    "Scores, with intervals for those of the trained embedding, and what lies in the folder; `OSError` where it lacks some"
+    if not (run.folder/'results.csv').exists():
+        raise OSError(f'{run.folder} holds the embedder, but not the whole run, see above; the same command goes on')
     if len(run.results): _print_table(run.results)
-    _print_folder(run.folder, f'unifex_search {shlex.quote(str(run.folder))} PICTURE')
+    if len(run.results) and run.report is not None:
+        print(f'\n{run.results.index[-1]}, with 95 % intervals')
+        _print_report(run.report)
+    _print_folder(run.folder, f'{hint} {shlex.quote(str(run.folder))}' + ' PICTURE'*(hint == 'unifex_search'))
+
+def _as_results(run) -> dict:
+    "What `--json` tells of a run"
+    results = run.results.rename_axis('embedding').reset_index()
+    report = run.report.to_frame(True).reset_index() if len(results) and run.report is not None else None
+    return {'folder': run.folder, 'results': results, 'report': report}
 
 # %% ../nbs/42_cli.ipynb #60232857
 def _flags(options: dict) -> list[str]:
@@ -186,7 +216,7 @@ def unifex_train(
     data: str = None,  # a folder with a folder for each class, or a table; else the configuration's data sets
     *,
     output_dir: str = 'results',  # the run gets a folder of its own below
-    overwrite: bool = False,  # write over another run of that name
+    overwrite: bool = False,  # replace another run of that name, once the new one is whole
     data_parallelism: bool = False,  # a process for each GPU, or each of --gpu-ids; the batch is shared out to them
     processes: int = 0,  # with it: so many processes, as on a CPU
     **overrides,  # any value of the configuration
@@ -195,6 +225,7 @@ def unifex_train(
 
     examples:
       unifex_train quickstart ~/pictures --epochs 20 --model__head__name CosFace
+      unifex_train quickstart products.csv --image file --label brand --dataset__root ~/pictures
       unifex_train lp_siglip-sovit400m_arcface3_m4d35k /data --output-dir results --device cuda
       unifex_train results/quickstart/config.yaml --output-dir again     the same training"""
     options = dict(output_dir=output_dir, overwrite=overwrite)
@@ -203,8 +234,8 @@ def unifex_train(
     from unifex.learner import train_unifex
     run = train_unifex(config, data, **options, **overrides).run
     if ranks()[0]: return
-    _print_run(run)
-    return {'folder': run.folder, 'results': run.results.rename_axis('embedding').reset_index()}
+    _print_run(run, 'unifex_search')
+    return _as_results(run)
 
 # %% ../nbs/42_cli.ipynb #104740d2
 def _n_classes(rows) -> int: return len(rows[['dataset', 'label']].drop_duplicates())
@@ -214,7 +245,7 @@ def unifex_quickstart(
     *,
     output_dir: str = 'results',  # the run gets a folder of its own below
     seeds: int = 3,  # trainings, with successive seeds
-    overwrite: bool = False,  # write over another quickstart
+    overwrite: bool = False,  # replace another quickstart, once the new one is whole
     **overrides,  # any value of the configuration
 ):
     """Train a 64-number embedding on the packaged sample and compare it, on unseen classes, with what needs no training
@@ -279,7 +310,7 @@ def unifex_zero_shot(
     data: str = None,  # pictures as for unifex_train: to fit 'pca', and to be scored and searched
     *,
     output_dir: str = 'results',  # the model gets a folder of its own below
-    overwrite: bool = False,  # write over another run of that name
+    overwrite: bool = False,  # replace another run of that name, once the new one is whole
     **overrides,  # any value of the configuration
 ):
     """Make an embedder that needs no training
@@ -289,14 +320,22 @@ def unifex_zero_shot(
       unifex_zero_shot quickstart ~/pictures --model__neck__type pca --model__name pca"""
     from unifex.learner import zero_shot_unifex
     run = zero_shot_unifex(config, data, output_dir, overwrite, **overrides)
-    results = None
     if (run.folder/'results.csv').exists():
-        results = run.results.rename_axis('embedding')
-        _print_table(results)
+        _print_run(run, 'unifex_export')
+        return _as_results(run)
     _print_folder(run.folder, f'unifex_export {shlex.quote(str(run.folder))}')
-    return {'folder': run.folder, 'results': None if results is None else results.reset_index()}
+    return {'folder': run.folder, 'results': None, 'report': None}
 
 # %% ../nbs/42_cli.ipynb #b6cdd6da
+def _open_pictures(path: str, root: str, image: str, label: str, label_level: str):
+    "A folder or a table as table and root, by its own names of columns and its own level of labels; or as it is"
+    from unifex.core import user_path
+    from unifex.datasets import load_pictures
+    level = int(label_level) if label_level.lstrip('-').isdigit() else label_level or None
+    path = user_path(path)
+    if path.is_file() and path.suffix.lower() not in ('.csv', '.tsv', '.parquet'): return path, root or None
+    return load_pictures(path, root or None, image=image, label=label, label_level=level)
+
 @command
 def unifex_index(
     embedder: str,  # a run, the folder of an embedder, or an address such as hf:owner/name
@@ -304,6 +343,9 @@ def unifex_index(
     index: str,  # folder of the index: made, or added to where it is one
     *,
     root: str = '',  # what a table's paths are relative to; else its folder
+    image: str = 'image',  # a table's column of paths
+    label: str = 'label',  # a table's column of labels
+    label_level: str = '',  # of a folder: which folder of a path is the label, 0 the first, leaf the last
     batch_size: int = 0,  # pictures at a time; 0: 32 on a CPU, 256 on a GPU
     device: str = '',  # cpu, cuda, ...; the best at hand
 ):
@@ -312,27 +354,35 @@ def unifex_index(
     examples:
       unifex_index results/quickstart ~/pictures my_index
       unifex_search my_index photo.jpg"""
-    from unifex.core import default_device
+    from unifex.core import default_device, user_path
     from unifex.embedder import load_embedder
     from unifex.index import load_index
     model = load_embedder(embedder).to(default_device(device))
-    how = dict(root=root or None, batch_size=batch_size or None)
-    if (Path(index)/'index.json').exists():
-        found = load_index(index, model)
+    pictures, root = _open_pictures(pictures, root, image, label, label_level)
+    how = dict(root=root, batch_size=batch_size or None)
+    folder = user_path(index)
+    if (folder/'index.json').exists():
+        found = load_index(folder, model)
         n = len(found.add(pictures, new_only=True, **how))
     else:
         found = model.index(pictures, **how)
         n = len(found)
-    found.save(index)
+    found.save(folder)
     print(f'{n:,} pictures added; {found!r}\nTry: unifex_search {shlex.quote(index)} PICTURE')
     return {'index': index, 'added': n, 'pictures': len(found), 'failed': found.failed}
 
 # %% ../nbs/42_cli.ipynb #af592e7f
-def _open_index(folder: str):
-    "The index of a run, or an index by itself"
+def _open_index(folder: str, root: str):
+    "The index of a run, or an index by itself, with its pictures at `root` where that is given"
+    from unifex.core import user_path
     from unifex.index import load_index
     from unifex.runs import load_run
-    return load_index(folder) if (Path(folder)/'index.json').exists() else load_run(folder).index
+    is_index = (user_path(folder)/'index.json').exists()
+    found = load_index(user_path(folder)) if is_index else load_run(folder).index
+    if root: found.root = user_path(root)
+    if found.root and not found.root.is_dir():
+        warnings.warn(f'the pictures found are not at {found.root}; say where they are with --root')
+    return found
 
 def _save_figure(figure, path: str):
     from unifex.core import atomic_path
@@ -344,6 +394,7 @@ def unifex_search(
     index: str,  # folder of a run or of an index
     *pictures: str,  # pictures to search for
     k: int = 5,  # so many neighbors
+    root: str = '',  # where the pictures of the index lie now, if not where they lay
     save: str = '',  # write the first one's neighbors as a picture to this file
     serve: bool = False,  # open a page to drop pictures on, in place of one search
     host: str = '127.0.0.1',  # address of the page; 0.0.0.0 lets the whole network in
@@ -356,7 +407,7 @@ def unifex_search(
       unifex_search results/quickstart photo.jpg --k 10 --save found.png
       unifex_search my_index --serve"""
     if not serve and not pictures: raise ValueError('give a picture, or --serve')
-    found = _open_index(index)
+    found = _open_index(index, root)
     if serve:
         from unifex.serve import serve as serve_page
         return serve_page(found, host=host, port=port, k=max(k, 12), max_mb=upload_mb)
@@ -371,11 +422,11 @@ def unifex_search(
     return {'root': found.root, 'neighbors': neighbors.assign(query=[pictures[i] for i in neighbors['query']])}
 
 # %% ../nbs/42_cli.ipynb #ae36ac86
-def _read_or_embed(path: str, table: str, model, root: str, embedder: str):
+def _read_or_embed(path: str, table: str, model, embedder: str, **names):
     "Embeddings of a run, an index or files; with a model from the folder `embedder`, of the pictures in a folder or table"
     from unifex.runs import mark_trained, open_embeddings
     if model is None: return open_embeddings(path, table or None)
-    return mark_trained(model.embeddings(path, root or None), embedder)
+    return mark_trained(model.embeddings(*_open_pictures(path, **names)), embedder)
 
 def _print_difference(report, other, protocol: str, settings: dict):
     "A row a measure: this model, the other, the difference and its interval"
@@ -383,10 +434,6 @@ def _print_difference(report, other, protocol: str, settings: dict):
     difference = report.compare(evaluate(*other.query_index(), protocol, **settings))
     print(f'\n{difference.round(3).to_string()}')
     return difference.rename_axis('measure').reset_index()
-
-def _print_report(report, by: str):
-    print(f'{report.to_frame(True).round(3).to_string()}\n{report.caption()}')
-    if by: print(f'\n{report.by(by)[:10].round(3).to_string()}')
 
 # %% ../nbs/42_cli.ipynb #cc2f0a89
 @command
@@ -397,7 +444,10 @@ def unifex_evaluate(
     table: str = '',  # for an .npy of queries: CSV or Parquet with label; image, dataset, domain, source where known
     index_table: str = '',  # labels for an .npy of the index
     embedder: str = '',  # folder of a saved embedder or of a run, to embed the pictures of query and index
-    root: str = '',  # what the tables' paths are relative to; else the folder of each table
+    root: str = '',  # with --embedder: what the tables' paths are relative to; else the folder of each table
+    image: str = 'image',  # with --embedder: the tables' column of paths
+    label: str = 'label',  # with --embedder: the tables' column of labels
+    label_level: str = '',  # with --embedder, of folders: which folder of a path is the label, 0 the first, leaf the last
     protocol: str = 'merged',  # merged, leave_one_out, per_domain, cross_source, challenge, ilias or uned
     k: int = 5,  # places for mMP@k
     map_k: int = 0,  # places for mAP; 0: as the protocol says
@@ -421,22 +471,26 @@ def unifex_evaluate(
     from unifex.evaluation import evaluate
     model = load_embedder(embedder).to(default_device(device)) if embedder else None
     settings = dict(k=k, map_k=map_k or None, metric=metric or None)
-    queries = _read_or_embed(query, table, model, root, embedder)
-    parts = (queries, _read_or_embed(index, index_table, model, root, embedder)) if index else queries.query_index()
+    names = dict(root=root, image=image, label=label, label_level=label_level)
+    queries = _read_or_embed(query, table, model, embedder, **names)
+    parts = (queries, _read_or_embed(index, index_table, model, embedder, **names)) if index else queries.query_index()
     report = evaluate(*parts, protocol, **settings)
-    _print_report(report, by)
+    _print_report(report)
+    if by: print(f'\n{report.by(by)[:10].round(3).to_string()}')
     found = {'protocol': protocol, 'overall': report.overall, 'by_domain': report.by_domain.reset_index(),
              'skipped': report.skipped, 'settings': report.settings}
     if by: found['by'] = report.by(by).rename_axis(by).reset_index()
     if compare:
-        other = _read_or_embed(compare, table, None, root, '')
+        other = _read_or_embed(compare, table, None, '')
         found['compare'] = _print_difference(report, other, protocol, settings)
     if save: print(f'\n{report.save(save)}')
     return found
 
 # %% ../nbs/42_cli.ipynb #cf77379a
 def _export_folder(model: str, output_dir: str) -> Path:
-    folder = Path(output_dir) if output_dir else Path(model)/'exports' if Path(model).is_dir() else Path('exports')
+    from unifex.core import user_path
+    run = user_path(model)
+    folder = user_path(output_dir) if output_dir else run/'exports' if run.is_dir() else Path('exports')
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 

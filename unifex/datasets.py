@@ -505,7 +505,7 @@ def _load_table(df, start, root, **columns):
     df, found = relative_paths(name_columns(df, **columns), root or start)
     if root and found != root:
         raise DatasetError(f'absolute paths below {found}, which is not below root={root}; leave out root=')
-    if 'class_id' in df: df = df.rename(columns={'class_id': 'class_id_table'})
+    if 'class_id' in df: df = df.rename(columns={'class_id': 'own_class_id'})
     table = check_table(df.assign(image=_as_on_disk(df.image, found)))
     _check_there(table, found, start)
     return table, found

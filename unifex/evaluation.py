@@ -176,7 +176,7 @@ def search(
     if q.ndim == 1: found = found.drop(columns='query')
     if metric == 'cosine': found['score'] = 1 - distances.ravel()
     else: found['distance'] = distances.ravel()
-    rest = self.table.drop(columns=[*found, 'row'], errors='ignore')
+    rest = self.table.rename(columns={c: f'own_{c}' for c in (*found, 'row')})
     rest = rest.iloc[ids.ravel()].reset_index(drop=True)
     return pd.concat([found, rest.assign(row=ids.ravel())], axis=1)
 
@@ -345,7 +345,8 @@ def _warn_single_class(table, searches):
 
 def _counts(table):
     "The pictures searched, and how many of them the model was trained on: the column `trained_on`, where there is one"
-    n_trained = int(table.trained_on.sum()) if 'trained_on' in table else 0
+    is_marked = 'trained_on' in table and table.trained_on.dtype == bool  # text is a column of somebody's own
+    n_trained = int(table.trained_on.sum()) if is_marked else 0
     return {'n_index': len(table), 'n_trained': n_trained}
 
 # %% ../nbs/22_evaluation.ipynb #b4832c71
