@@ -22,7 +22,7 @@ from .core import atomic_path, nearest, nearest_path, write_text
 from .knn import iter_knn, knn
 from .metrics import average_precision, bootstrap_mean, mean_by, mmp_at_k, recall_at_k
 from .splits import exclusions, query_index, split_mask
-from .tables import CLASS, check_table, make_table, read_columns, read_table, require_labels, write_table
+from .tables import CLASS, add_class_ids, check_table, has_class_ids, make_table, read_columns, read_table, require_labels, write_table
 
 # %% ../nbs/22_evaluation.ipynb #4df4eac0
 def _as_float32(x):
@@ -483,7 +483,8 @@ def query_index(self: Embeddings) -> tuple[Embeddings, Embeddings | None]:
     "What is searched for and what is searched; all and None (among themselves) where the table does not say"
     table = self.table
     if 'split' not in table: return self, None
-    if 'class_id' in table: query, index = query_index(table)
+    if not has_class_ids(table) and split_mask(table, 'train').any(): table = add_class_ids(table)
+    if has_class_ids(table): query, index = query_index(table)
     else: query, index = split_mask(table, 'query'), split_mask(table, 'index')
     if not query.any() or index is not None and not index.any(): return self, None
     return self[query], None if index is None else self[index]

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['load_data', 'config_backbone', 'config_embedder', 'TrainingData', 'rows_key', 'prepare_data', 'prepare',
-           'extract_unifex', 'data_loaders', 'Training', 'train', 'save_run', 'describe_data', 'train_unifex',
-           'zero_shot_unifex', 'quickstart']
+           'extract_unifex', 'data_loaders', 'Training', 'train', 'side_by_side_key', 'train_many', 'save_run',
+           'describe_data', 'train_unifex', 'zero_shot_unifex', 'quickstart']
 
 # %% ../nbs/37_learner.ipynb #6b3a3a5b
 import hashlib
@@ -30,7 +30,8 @@ from fastcore.foundation import L
 from torch import Tensor, nn
 
 from .backbones import create_backbone, freeze
-from .callbacks import EMA, KeepBest, PrintLoss, RetrievalMetric, Unfreeze, alternate, lp_ft, lr_schedule
+from .callbacks import (
+    EMA, KeepBest, PrintLoss, RetrievalMetric, TrainingError, Unfreeze, alternate, lp_ft, lr_schedule)
 from .checkpoints import Checkpoint, tidy_checkpoints
 from .cleaning import check_pictures
 from .config import Config, ConfigError, load_config, override
@@ -48,6 +49,7 @@ from .necks import create_neck
 from .runs import (
     Run, check_claim, check_place, claim_run, cloud_hub, config_head, publish_run, save_head, save_index, save_results,
     zero_shot_reports)
+from .side_by_side import Variant, fit_side_by_side
 from .splits import exclusions, hold_out, query_index, sample_table, set_aside, split_mask
 from .tables import CLASS, add_class_ids, class_counts, require_labels, write_table
 from .transforms import create_transform
@@ -142,9 +144,9 @@ def rows_key(
     return hashlib.blake2b(hashes.tobytes(), digest_size=8).hexdigest()
 
 # %% ../nbs/37_learner.ipynb #e891ceee
-def _readable(table, root, num_workers):
+def _readable(table, root, **how):
     "The rows whose picture can be read, and the others with their errors"
-    found = rank0_only(check_pictures, table, root, num_workers=num_workers)
+    found = rank0_only(check_pictures, table, root, **how)
     failed = found.loc[found.problem.isin(['missing', 'unreadable']), ['image', 'error']]
     return table[~table.image.isin(failed.image)].reset_index(drop=True), failed
 
@@ -176,7 +178,7 @@ def _extractor(cfg, backbone, root, **how):
     "`extract_features` as `cfg` says, for any table below `root`"
     return partial(
         extract_features, backbone, root=root, store=_store(cfg), dtype=cfg.train.store_dtype,
-        num_workers=cfg.dataloader.num_workers, device=_device(cfg), **how)
+        num_workers=cfg.dataloader.num_workers, device=_device(cfg), max_pixels=cfg.dataset.max_pixels, **how)
 
 def _extract_views(cfg, extract, table, backbone):
     "The views of the training rows; None where the transform leaves nothing to chance"
@@ -199,7 +201,9 @@ def prepare_data(
     if cfg.model.backbone.freeze and cfg.train.cache != 'no':
         features = extract(table=table)
         kept, failed = features.table, features.failed
-    else: kept, failed = _readable(table, root, cfg.dataloader.num_workers)
+    else:
+        how = dict(num_workers=cfg.dataloader.num_workers, max_pixels=cfg.dataset.max_pixels)
+        kept, failed = _readable(table, root, **how)
     _tell_failed(failed, len(table))
     kept = add_class_ids(kept)  # a class may have lost all its pictures
     if len(set(gather(rows_key(kept)))) > 1:
@@ -255,7 +259,8 @@ def data_loaders(
     valid = data.table[query].reset_index(drop=True) if query.any() else None
     return image_dls(
         data.table[train].reset_index(drop=True), data.root, preproc, valid=valid, batch_size=batch_size,
-        num_workers=cfg.dataloader.num_workers, transform=transform if transform.random else None, **how)
+        num_workers=cfg.dataloader.num_workers, transform=transform if transform.random else None,
+        max_pixels=cfg.dataset.max_pixels, **how)
 
 # %% ../nbs/37_learner.ipynb #110111d7
 def _tensorboard(folder):
@@ -334,7 +339,8 @@ class Training:
         self.embedder.eval().to(device)
         if self.data.features is not None: return self.embedder.embed_features(self.data.features.x).cpu().numpy()
         mine = embed_images(
-            self.embedder, shard(self.data.table), self.data.root, device=device, progress=ranks()[0] == 0)
+            self.embedder, shard(self.data.table), self.data.root, device=device, progress=ranks()[0] == 0,
+            max_pixels=self.cfg.dataset.max_pixels)
         return unshard(gather(mine.vectors))
 
     @cached_property
@@ -350,6 +356,20 @@ class Training:
         before = zero_shot_reports(features.x, self.data.table, dim) if features else {}
         return before | {f'trained, {dim}': self.report}
 
+# %% ../nbs/37_learner.ipynb #3a808d94
+def _learner(cfg, data, folder=None, cbs=None, dls=None):
+    "An embedder with fresh weights, and its Learner; after it torch's random state is that with which training begins"
+    set_seed(cfg.seed)
+    o = cfg.optimizer
+    embedder = config_embedder(cfg, data.backbone)
+    dls = dls or data_loaders(cfg, data)
+    head = config_head(cfg, class_counts(data.table))
+    learn = unifex_learner(
+        dls, embedder, head, o.lr, o.name, o.weight_decay, o.momentum, o.rho, o.layer_decay, cfg.train.precision,
+        metrics=_metric(cfg, data, dls), cbs=L(_callbacks(cfg, dls.train.bs, folder or '.')) + L(cbs),
+        path=folder or '.')
+    return embedder, learn
+
 # %% ../nbs/37_learner.ipynb #4da4cde2
 def train(
     cfg: Config,
@@ -359,20 +379,58 @@ def train(
     cbs=None,  # more callbacks
 ) -> Training:
     "Train a neck (and the backbone, where it is not frozen) under the head that `cfg` describes"
-    set_seed(cfg.seed)
-    o = cfg.optimizer
-    embedder = config_embedder(cfg, data.backbone)
-    dls = data_loaders(cfg, data)
-    batch_size = dls.train.bs
-    head = config_head(cfg, class_counts(data.table))
-    learn = unifex_learner(
-        dls, embedder, head, o.lr, o.name, o.weight_decay, o.momentum, o.rho, o.layer_decay, cfg.train.precision,
-        metrics=_metric(cfg, data, dls), cbs=L(_callbacks(cfg, batch_size, folder or '.')) + L(cbs),
-        path=folder or '.')
-    checkpoint = folder and _checkpoint(cfg, embedder, data.table, batch_size, Path(folder)/'checkpoints')
+    embedder, learn = _learner(cfg, data, folder, cbs)
+    dls = learn.dls
+    checkpoint = folder and _checkpoint(cfg, embedder, data.table, dls.train.bs, Path(folder)/'checkpoints')
     schedule, total_steps = _schedule(cfg, dls, learn.moms)
     fit_schedule(learn, schedule, total_steps, progress, f'training, seed {cfg.seed}', checkpoint)
     return Training(cfg, data, embedder.eval(), learn, checkpoint)
+
+# %% ../nbs/37_learner.ipynb #19793983
+def side_by_side_key(
+    cfg: Config,
+    data: TrainingData,
+) -> str | None:
+    "Trainings with the same key can go side by side; None for one that has to go alone"
+    t = cfg.train
+    between = t.grad_clip, t.accumulate > 1, t.ema, t.patience, t.print_freq, t.unfreeze, t.tensorboard
+    trains_neck = data.features is not None and cfg.model.neck.type == 'proj_layer'
+    steps_of_adam = cfg.optimizer.name in ('Adam', 'AdamW') and not any(between)
+    on_cpu = _device(cfg).type == 'cpu' and ranks()[1] == 1 and t.precision in ('auto', 'fp32')
+    if not (trains_neck and steps_of_adam and on_cpu): return None
+    return cfg.model_dump_json(include={'dataloader': True, 'train': {'epochs', 'iterations', 'epoch_based'}})
+
+def _variants(cfgs, data):
+    "Trainings that are to begin, and what each brings side by side"
+    loaders = {cfgs[0].seed: data_loaders(cfgs[0], data)}
+    trainings, variants = [], []
+    for cfg in cfgs:
+        dls = next(iter(loaders.values()))
+        if cfg.seed not in loaders: loaders[cfg.seed] = DataLoaders(dls.train.new(seed=cfg.seed), *dls.loaders[1:])
+        embedder, learn = _learner(cfg, data, dls=loaders[cfg.seed])
+        schedule, total_steps = _schedule(cfg, learn.dls, learn.moms)
+        o, model = cfg.optimizer, learn.model
+        variants.append(Variant(model.neck, model.head, schedule, o.weight_decay, o.name))
+        trainings.append(Training(cfg, data, embedder, learn))
+    return trainings, variants, total_steps
+
+def train_many(
+    cfgs: list[Config],
+    data: TrainingData,  # from `prepare`, for each of them
+) -> list[Training]:
+    "What `train` gives for each; side by side where they have the same `side_by_side_key`"
+    keys = {side_by_side_key(cfg, data) for cfg in cfgs}
+    if len(cfgs) < 2 or len(keys) > 1 or None in keys: return [train(cfg, data, progress=False) for cfg in cfgs]
+    trainings, variants, total_steps = _variants(cfgs, data)
+    fit_side_by_side(variants, [training.learn.dls.train for training in trainings], total_steps)
+    for training, variant in zip(trainings, variants):
+        training.embedder.eval()
+        bad = (~variant.losses.isfinite()).nonzero()
+        if not len(bad): continue
+        step = int(bad[0])
+        raise TrainingError(f'the loss of seed {training.cfg.seed} is {variant.losses[step]:g} at step {step + 1}: '
+                            'take a smaller lr or a longer warm-up')
+    return trainings
 
 # %% ../nbs/37_learner.ipynb #43814e68
 def _log(learn):
