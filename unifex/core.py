@@ -171,13 +171,19 @@ def encode_name(
     name: str,  # as Python's `os` gives it
 ) -> str:
     "`name` as text that can be written anywhere"
+    if not _UNSAFE.search(name): return name
+    try: name = name.encode('utf-8', 'surrogateescape').decode('utf-8', 'surrogateescape')  # undoes a C locale
+    except UnicodeEncodeError: pass  # a surrogate that stands for no byte
     return _UNSAFE.sub(lambda found: _escape(found[0]), name)
 
 def decode_name(
     name: str,  # from `encode_name`
 ) -> str:
     "`name` as the disk knows it"
-    return _ENCODED.sub(lambda found: bytes(ord(c) & 0xff for c in found[0]).decode('utf-8', 'surrogateescape'), name)
+    if name.isascii(): return name
+    name = _ENCODED.sub(lambda found: bytes(ord(c) & 0xff for c in found[0]).decode('utf-8', 'surrogateescape'), name)
+    if sys.getfilesystemencoding() == 'utf-8': return name
+    return os.fsdecode(name.encode('utf-8', 'surrogateescape'))
 
 # %% ../nbs/00_core.ipynb #bb37ddca
 _MODULES = {

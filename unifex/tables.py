@@ -108,7 +108,7 @@ def _check_path_parts(image):
 
 def _plain_paths(image):
     "Paths without the parts that say nothing: `./a//b` is `a/b`; `TableError` where one leads out of the root"
-    image = image.astype(str)
+    image = _as_text(image)
     drive = '[A-Za-z]:' if os.name == 'nt' else r'[A-Za-z]:\\'  # elsewhere a colon is a letter
     absolute = image[image.str.match(rf'(?:[/\\]|{drive})')]
     if len(absolute): raise TableError(f'absolute path: {first_few(absolute)}; give paths relative to the root')
