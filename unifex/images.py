@@ -25,7 +25,8 @@ from .core import atomic_path, decode_name, require_packages, user_path
 # %% ../nbs/01_images.ipynb #f16b203f
 IMAGE_EXTENSIONS = (
     '.jpg', '.jpeg', '.jpe', '.jfif', '.jif', '.mpo', '.png', '.apng', '.webp', '.gif', '.bmp', '.dib', '.tif', '.tiff',
-    '.avif', '.heic', '.heif', '.hif', '.jxl', '.jp2', '.j2k', '.jpf', '.jpx', '.ppm', '.pgm', '.pbm', '.pnm', '.tga', '.ico')
+    '.avif', '.heic', '.heif', '.hif', '.jxl', '.jp2', '.j2k', '.jpf', '.jpx', '.ppm', '.pgm', '.pbm', '.pnm',
+    '.tga', '.ico')
 MAX_PIXELS = 89_478_485  # the size at which Pillow starts to warn of a decompression bomb
 
 class ImageError(ValueError):

@@ -166,16 +166,16 @@ def _in_root(index, item):
     return there if not user_path(item).exists() and there.is_file() else item
 
 def _embed_query(index, query) -> _Query:
+    "The vectors of pictures; those of several that cannot be read are left out, with a warning"
     pictures = as_pictures(_in_root(index, query))
-    items = pictures.items
-    if isinstance(items, list): pictures.items = items = [_in_root(index, o) for o in items]
-    if pictures.table is None:
-        x = index.embedder.embed(pictures)
-        return _Query(x, np.arange(len(x)), pictures.single, items)
-    x, _, failed = index.embedder.embed_rows(pictures)
+    if pictures.single: return _Query(index.embedder.embed(pictures), np.arange(1), True, pictures.items)
+    items = [_in_root(index, o) for o in pictures.items]
+    if not items: return _Query(np.zeros((0, index.dim), np.float32), np.arange(0), False, [])
+    table = make_table([str(i) for i in range(len(items))])
+    x, kept, failed = index.embedder.embed_rows(Pictures(items, table=table))
     warn_failed(failed, len(items))
-    good = np.flatnonzero(~pictures.table.image.isin(failed.image))
-    return _Query(x, good, False, [items[i] for i in good])
+    numbers = kept.image.to_numpy(np.int64)
+    return _Query(x, numbers, False, [items[i] for i in numbers])
 
 def _query(index, query, vectors) -> _Query:
     "What was asked for, as vectors"
