@@ -562,7 +562,7 @@ def _check(cfg):
     with torch.random.fork_rng(devices=[]): config_head(cfg, np.ones(2))
     cloud_hub(cfg)
     if cfg.train.tensorboard: require_packages('train.tensorboard', 'tensorboard')
-    if cfg.train.store: check_place(user_path(cfg.train.store))
+    if cfg.train.store: check_place(user_path(cfg.train.store), mend='give another train.store (--store)')
 
 def _check_classes(table):
     "`ValueError` where there are not two classes to tell apart, or held-out pictures that could find nothing"
