@@ -35,7 +35,7 @@ from .backbones import (
     Backbone, WeightsError, backbone_from_card, count_flops, create_backbone, freeze, load_strictly, weights_source)
 from .core import atomic_path, decode_name, nearest, user_path
 from .datasets import load_pictures
-from .hub import Uploaded, fetch, is_address, push
+from .hub import HubError, Uploaded, fetch, is_address, offline_if_unreachable, push
 from .images import MAX_PIXELS, ImageError, decode_image
 from .necks import Neck, create_neck
 from .transforms import Preproc, normalize, resize
@@ -474,7 +474,11 @@ def from_pretrained(cls: Embedder,
 ) -> Embedder:  # in eval mode, on the CPU
     "The embedder there; of a folder without the mixin, which warns where there is no config.json"
     if Path(source).is_dir(): return load_embedder(source)
-    return PyTorchModelHubMixin.from_pretrained.__func__(cls, source, **kwargs)
+    with offline_if_unreachable() as no_network:
+        try: return PyTorchModelHubMixin.from_pretrained.__func__(cls, source, **kwargs)
+        except OSError:
+            if not no_network: raise
+    raise HubError(f'{source} cannot be fetched: there is no network, and it is not in the cache')
 
 # %% ../nbs/16_embedder.ipynb #2f65c0d9
 def zero_shot_embedder(

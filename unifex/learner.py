@@ -144,9 +144,9 @@ def rows_key(
     return hashlib.blake2b(hashes.tobytes(), digest_size=8).hexdigest()
 
 # %% ../nbs/37_learner.ipynb #e891ceee
-def _readable(table, root, num_workers):
+def _readable(table, root, **how):
     "The rows whose picture can be read, and the others with their errors"
-    found = rank0_only(check_pictures, table, root, num_workers=num_workers)
+    found = rank0_only(check_pictures, table, root, **how)
     failed = found.loc[found.problem.isin(['missing', 'unreadable']), ['image', 'error']]
     return table[~table.image.isin(failed.image)].reset_index(drop=True), failed
 
@@ -178,7 +178,7 @@ def _extractor(cfg, backbone, root, **how):
     "`extract_features` as `cfg` says, for any table below `root`"
     return partial(
         extract_features, backbone, root=root, store=_store(cfg), dtype=cfg.train.store_dtype,
-        num_workers=cfg.dataloader.num_workers, device=_device(cfg), **how)
+        num_workers=cfg.dataloader.num_workers, device=_device(cfg), max_pixels=cfg.dataset.max_pixels, **how)
 
 def _extract_views(cfg, extract, table, backbone):
     "The views of the training rows; None where the transform leaves nothing to chance"
@@ -201,7 +201,9 @@ def prepare_data(
     if cfg.model.backbone.freeze and cfg.train.cache != 'no':
         features = extract(table=table)
         kept, failed = features.table, features.failed
-    else: kept, failed = _readable(table, root, cfg.dataloader.num_workers)
+    else:
+        how = dict(num_workers=cfg.dataloader.num_workers, max_pixels=cfg.dataset.max_pixels)
+        kept, failed = _readable(table, root, **how)
     _tell_failed(failed, len(table))
     kept = add_class_ids(kept)  # a class may have lost all its pictures
     if len(set(gather(rows_key(kept)))) > 1:
@@ -257,7 +259,8 @@ def data_loaders(
     valid = data.table[query].reset_index(drop=True) if query.any() else None
     return image_dls(
         data.table[train].reset_index(drop=True), data.root, preproc, valid=valid, batch_size=batch_size,
-        num_workers=cfg.dataloader.num_workers, transform=transform if transform.random else None, **how)
+        num_workers=cfg.dataloader.num_workers, transform=transform if transform.random else None,
+        max_pixels=cfg.dataset.max_pixels, **how)
 
 # %% ../nbs/37_learner.ipynb #110111d7
 def _tensorboard(folder):
@@ -336,7 +339,8 @@ class Training:
         self.embedder.eval().to(device)
         if self.data.features is not None: return self.embedder.embed_features(self.data.features.x).cpu().numpy()
         mine = embed_images(
-            self.embedder, shard(self.data.table), self.data.root, device=device, progress=ranks()[0] == 0)
+            self.embedder, shard(self.data.table), self.data.root, device=device, progress=ranks()[0] == 0,
+            max_pixels=self.cfg.dataset.max_pixels)
         return unshard(gather(mine.vectors))
 
     @cached_property
