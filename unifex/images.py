@@ -69,10 +69,9 @@ def _read_file(path):
 
 def _read_open(file):
     "The bytes of a binary file that somebody has opened, from its beginning"
+    if isinstance(file, io.TextIOBase): raise OSError("opened as text; open it in mode 'rb'")
     if file.seekable(): file.seek(0)
-    data = file.read()
-    if isinstance(data, str): raise OSError("opened as text; open it in mode 'rb'")
-    return data
+    return file.read()
 
 def _reader(src):
     "A name to show in messages, and the function that reads `src`"
@@ -169,6 +168,7 @@ def _jpeg_profile(segments):
 # %% ../nbs/01_images.ipynb #a430199d
 def _check_size(name, width, height, max_pixels):
     n = width*height
+    if not n: raise ImageError(f'{name}: {width} x {height} pixels are none')
     if max_pixels and n > max_pixels:
         raise ImageError(f'{name}: {width} x {height} = {n:,} pixels, more than max_pixels={max_pixels:,}')
 
@@ -264,15 +264,20 @@ def _add_plugin(data):
         return True
     return False
 
+def _accepts(accept, data):
+    "Whether a plugin takes `data`, by its function for the first bytes; a text in its place says what is missing"
+    if accept is None: return True
+    try: answer = accept(data[:16])
+    except Exception: return False  # fewer bytes than it looks at
+    return bool(answer) and not isinstance(answer, str)
+
 def _try_plugins(data):
     "The picture as the first of Pillow's plugins opens it, or the error of the one that should have"
     Image.preinit()
     Image.init()
     error = Image.UnidentifiedImageError()
-    for name in [name for name in Image.ID if name not in _PROGRAMS]:
-        factory, accept = Image.OPEN[name]
-        accepted = accept is None or accept(data[:16])
-        if not accepted or isinstance(accepted, str): continue  # a text says what is missing
+    for factory, accept in [Image.OPEN[name] for name in Image.ID if name not in _PROGRAMS]:
+        if not _accepts(accept, data): continue
         try: return factory(io.BytesIO(data), '')
         except Exception as e:
             if accept: error = e

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 from fastcore.basics import patch
 
-from .core import atomic_path, encode_name, nearest, require_packages, user_path, write_text
+from .core import decode_name, encode_name, nearest, require_packages, user_path, write_text
 from .embedder import Embedder, Pictures, as_pictures, load_embedder, warn_failed
 from .evaluation import Embeddings
 from .knn import knn_chunks
@@ -162,7 +162,7 @@ class _Query(NamedTuple):
 def _in_root(index, item):
     "A path that is relative to the root of the index, made whole; anything else as it is"
     if index.root is None or not isinstance(item, (str, os.PathLike)): return item
-    there = index.root/item
+    there = index.root/decode_name(os.fspath(item))
     return there if not user_path(item).exists() and there.is_file() else item
 
 def _embed_query(index, query) -> _Query:
@@ -232,7 +232,7 @@ def search(self: Index,
     exclude=None,  # ids that must not be found; or 'self': the picture of a query, known by its path
 ) -> pd.DataFrame:  # a row a neighbor: [query, if several,] rank, score (cosine), id, the table's columns
     "The nearest pictures; exact for the vectors as they are stored, unless there is an IVF"
-    if k < 1: raise ValueError(f'k must be at least 1, not {k}')
+    if not isinstance(k, (int, np.integer)) or k < 1: raise ValueError(f'k must be a whole number from 1, not {k!r}')
     hidden = _excluded_ids(exclude)
     is_self = isinstance(exclude, str)
     if is_self and query is None: raise ValueError("vectors have no path to be known by: exclude takes ids here, not 'self'")

@@ -242,13 +242,15 @@ def evaluate(
 def open_embeddings(
     source: str | Path,  # folder of a run, of an index or of `Embeddings.save`; .parquet or .npy
     table: str | Path | pd.DataFrame | None = None,  # labels for an .npy
+    image: str = 'image',  # of a table of files: column with the names of the pictures, where there is one
+    label: str = 'label',  # column with the labels
 ) -> Embeddings:
     "Vectors and rows, see `read_embeddings` for files"
     folder = user_path(source)
     for run in folder, folder.parent:  # of a run, its index
         if (run/'config.yaml').exists() and (folder == run or folder.name == 'index'): return load_run(run).embeddings
     if (folder/'index.json').exists(): return load_index(folder).embeddings()
-    return read_embeddings(source, table)
+    return read_embeddings(source, table, image=image, label=label)
 
 # %% ../nbs/35_runs.ipynb #df2090d0
 def _pictures_root(run, root=None):
