@@ -68,7 +68,8 @@ def _disk_errors(path, folder):
         is_disk = number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
         is_ours = number and str(name).startswith(str(folder))
         if not (is_disk or is_ours):
-            if shutil.disk_usage(folder).free >= 2**14: raise
+            is_full = 'No space left' in str(e) or shutil.disk_usage(folder).free < 2**14
+            if not is_full: raise
             number = errno.ENOSPC
         raise OSError(number, os.strerror(number), str(path)) from e
 
