@@ -490,7 +490,8 @@ def _save_rest(training, folder, reports):
     with steps('the index', f'unifex_index FOLDER PICTURES INDEX, or {same_call}'):
         save_index(training.vectors, data.table, data.root, folder)
     with steps('loss.png', 'learn.recorder.plot_loss()'): _save_losses(learn, folder)
-    with steps('retrieval.png', "load_run('FOLDER').show_results()"): _save_neighbors(folder)
+    if 'the index' not in steps.failed:
+        with steps('retrieval.png', "load_run('FOLDER').show_results()"): _save_neighbors(folder)
     with steps('embedder.pt', 'unifex_export FOLDER'): export(load_embedder(folder), folder/'embedder.pt')
     if len(data.failed):
         with steps('failed.csv', 'unifex.cleaning.check_pictures'): write_table(data.failed, folder/'failed.csv')
