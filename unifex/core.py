@@ -242,5 +242,5 @@ def default_device(
 # %% ../nbs/00_core.ipynb #4e6054fd
 def cache_dir() -> Path:
     "The user's cache folder for unifex; it need not exist yet"
-    if os.environ.get('UNIFEX_CACHE'): return Path(os.environ['UNIFEX_CACHE'])
-    return Path(os.environ.get('XDG_CACHE_HOME') or Path.home()/'.cache')/'unifex'
+    if os.environ.get('UNIFEX_CACHE'): return user_path(os.environ['UNIFEX_CACHE'])
+    return user_path(os.environ.get('XDG_CACHE_HOME') or Path.home()/'.cache')/'unifex'

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 from fastcore.basics import patch
 
-from .core import atomic_path, nearest, nearest_path, write_text
+from .core import atomic_path, nearest, nearest_path, user_path, write_text
 from .knn import iter_knn, knn
 from .metrics import average_precision, bootstrap_mean, mean_by, mmp_at_k, recall_at_k
 from .splits import exclusions, query_index, split_mask
@@ -82,7 +82,7 @@ def save(
     path: str | Path,  # a folder, or a file that ends in .parquet
 ) -> Path:  # `path`
     "Write vectors and table, whole or not at all; an older version is replaced"
-    path = Path(path)
+    path = user_path(path)
     if path.suffix.lower() == '.parquet':
         return write_table(self.table.assign(vector=list(self.vectors)), path)
     _refuse_others(path)
@@ -109,7 +109,7 @@ def load(
     path: str | Path,  # what `Embeddings.save` wrote
 ) -> Embeddings:
     "Read vectors and table"
-    path = Path(path)
+    path = user_path(path)
     if path.suffix.lower() == '.parquet' and path.is_file():
         return cls(*_split_vectors(read_columns(path), 'vector', path))
     missing = [o for o in _FILES if not (path/o).is_file()]
@@ -134,7 +134,7 @@ def read_embeddings(
     label: str = 'label',  # column with the labels
 ) -> Embeddings:
     "Embeddings of any model from files"
-    path = Path(path)
+    path = user_path(path)
     if not path.exists(): raise FileNotFoundError(f'there is no {path}{nearest_path(path)}')
     if path.is_dir(): return Embeddings.load(path)
     if path.suffix == '.parquet':
