@@ -21,7 +21,7 @@ from timm.models import PretrainedCfg, clean_state_dict, get_arch_pretrained_cfg
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.utils.flop_counter import FlopCounterMode
-from .core import import_object, nearest
+from .core import import_object, nearest, user_path
 from .hub import offline_if_unreachable
 from .transforms import Preproc
 
@@ -167,7 +167,7 @@ def read_weights(
     path: str | Path,  # .safetensors, .pt, .pth or .bin
 ) -> dict[str, Tensor]:  # name -> tensor, on the CPU
     "The state dict in a file; WeightsError where there is none. Never unpickles more than tensors"
-    path = Path(path)
+    path = user_path(path)
     if not path.is_file(): raise WeightsError(f'no weights file {path}')
     if path.suffix not in _SUFFIXES: raise WeightsError(f"{path}: weights are {', '.join(_SUFFIXES)}")
     try: found = _load_tensors(path)

@@ -398,6 +398,7 @@ def unifex_search(
     k: int = 5,  # so many neighbors
     root: str = '',  # where the pictures of the index lie now, if not where they lay
     exclude_self: bool = False,  # leave out the picture searched for, where it is in the index
+    max_pixels: int = 89_478_485,  # larger pictures count as unreadable; 0: no limit
     save: str = '',  # write the first one's neighbors as a picture to this file
     serve: bool = False,  # open a page to drop pictures on, in place of one search
     host: str = '127.0.0.1',  # address of the page; 0.0.0.0 lets the whole network in
@@ -413,9 +414,11 @@ def unifex_search(
     found = _open_index(index, root)
     if serve:
         from unifex.serve import serve as serve_page
-        return serve_page(found, host=host, port=port, k=max(k, 12), max_mb=upload_mb)
-    neighbors = found.search(list(pictures), k, exclude='self' if exclude_self else None)
-    neighbors = neighbors.drop(columns=['class_id', 'row'], errors='ignore')
+        return serve_page(found, host=host, port=port, k=max(k, 12), max_mb=upload_mb, max_pixels=max_pixels)
+    from unifex.core import encode_name
+    exclude = 'self' if exclude_self else None
+    neighbors = found.search(list(pictures), k, exclude=exclude, max_pixels=max_pixels)
+    neighbors = neighbors.drop(columns='class_id', errors='ignore')
     for i, picture in enumerate(pictures):
         rows = neighbors[neighbors['query'] == i].drop(columns='query')
         print(f'{picture}\n{rows.round(3).to_string(index=False)}\n')
@@ -423,13 +426,14 @@ def unifex_search(
     if save:
         from unifex.plots import plot_neighbors
         _save_figure(plot_neighbors(pictures[0], neighbors[neighbors['query'] == 0], found.root), save)
-    return {'root': found.root, 'neighbors': neighbors.assign(query=[pictures[i] for i in neighbors['query']])}
+    names = [encode_name(pictures[i]) for i in neighbors['query']]
+    return {'root': found.root, 'neighbors': neighbors.assign(query=names)}
 
 # %% ../nbs/42_cli.ipynb #ae36ac86
 def _read_or_embed(path: str, table: str, model, embedder: str, max_pixels: int = 0, **names):
     "Embeddings of a run, an index or files; with a model, from the folder `embedder`, of pictures"
     from unifex.runs import mark_trained, open_embeddings
-    if model is None: return open_embeddings(path, table or None)
+    if model is None: return open_embeddings(path, table or None, names['image'], names['label'])
     pictures, root = _open_pictures(path, **names)
     return mark_trained(model.embeddings(pictures, root, max_pixels=max_pixels), embedder)
 
@@ -450,8 +454,8 @@ def unifex_evaluate(
     index_table: str = '',  # labels for an .npy of the index
     embedder: str = '',  # folder of a saved embedder or of a run, to embed the pictures of query and index
     root: str = '',  # with --embedder: what the tables' paths are relative to; else the folder of each table
-    image: str = 'image',  # with --embedder: the tables' column of paths
-    label: str = 'label',  # with --embedder: the tables' column of labels
+    image: str = 'image',  # the tables' column of paths
+    label: str = 'label',  # the tables' column of labels
     label_level: str = '',  # with --embedder, of folders: which folder of a path is the label, as unifex_index
     max_pixels: int = 89_478_485,  # with --embedder: larger pictures count as unreadable; 0: no limit
     protocol: str = 'merged',  # merged, leave_one_out, per_domain, cross_source, challenge, ilias or uned
@@ -487,7 +491,7 @@ def unifex_evaluate(
              'skipped': report.skipped, 'settings': report.settings}
     if by: found['by'] = report.by(by).rename_axis(by).reset_index()
     if compare:
-        other = _read_or_embed(compare, table, None, '')
+        other = _read_or_embed(compare, table, None, '', **names)
         found['compare'] = _print_difference(report, other, protocol, settings)
     if save: print(f'\n{report.save(save)}')
     return found

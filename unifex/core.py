@@ -69,7 +69,8 @@ def _disk_errors(path, folder):
         is_disk = number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
         is_ours = number and str(name).startswith(str(folder))
         if not (is_disk or is_ours):
-            if shutil.disk_usage(folder).free >= 2**14: raise
+            is_full = 'No space left' in str(e) or shutil.disk_usage(folder).free < 2**14
+            if not is_full: raise
             number = errno.ENOSPC
         raise OSError(number, os.strerror(number), str(path)) from e
 
@@ -172,13 +173,19 @@ def encode_name(
     name: str,  # as Python's `os` gives it
 ) -> str:
     "`name` as text that can be written anywhere"
+    if not _UNSAFE.search(name): return name
+    try: name = name.encode('utf-8', 'surrogateescape').decode('utf-8', 'surrogateescape')  # undoes a C locale
+    except UnicodeEncodeError: pass  # a surrogate that stands for no byte
     return _UNSAFE.sub(lambda found: _escape(found[0]), name)
 
 def decode_name(
     name: str,  # from `encode_name`
 ) -> str:
     "`name` as the disk knows it"
-    return _ENCODED.sub(lambda found: bytes(ord(c) & 0xff for c in found[0]).decode('utf-8', 'surrogateescape'), name)
+    if name.isascii(): return name
+    name = _ENCODED.sub(lambda found: bytes(ord(c) & 0xff for c in found[0]).decode('utf-8', 'surrogateescape'), name)
+    if sys.getfilesystemencoding() == 'utf-8': return name
+    return os.fsdecode(name.encode('utf-8', 'surrogateescape'))
 
 # %% ../nbs/00_core.ipynb #bb37ddca
 _MODULES = {
@@ -248,5 +255,5 @@ def torch_defaults():
 # %% ../nbs/00_core.ipynb #4e6054fd
 def cache_dir() -> Path:
     "The user's cache folder for unifex; it need not exist yet"
-    if os.environ.get('UNIFEX_CACHE'): return Path(os.environ['UNIFEX_CACHE'])
-    return Path(os.environ.get('XDG_CACHE_HOME') or Path.home()/'.cache')/'unifex'
+    if os.environ.get('UNIFEX_CACHE'): return user_path(os.environ['UNIFEX_CACHE'])
+    return user_path(os.environ.get('XDG_CACHE_HOME') or Path.home()/'.cache')/'unifex'

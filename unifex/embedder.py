@@ -384,7 +384,7 @@ def save(self: Embedder,
     readme: str = '',  # in place of `embedder_card`
 ) -> Path:  # the folder
     "Write the embedder, whole or not at all; FileExistsError where the folder holds other files"
-    folder = Path(folder)
+    folder = user_path(folder)
     if folder.exists() and not folder.is_dir(): raise FileExistsError(f'{folder} is a file: save to a folder')
     other = sorted({f.name for f in folder.iterdir()} - set(_FILES)) if folder.is_dir() else []
     if other:

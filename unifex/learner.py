@@ -359,7 +359,7 @@ class Training:
         before = zero_shot_reports(features.x, self.data.table, dim) if features else {}
         return before | {f'trained, {dim}': self.report}
 
-# %% ../nbs/37_learner.ipynb #3a808d94
+# %% ../nbs/37_learner.ipynb #5b02e7ad
 def _learner(cfg, data, folder=None, cbs=None, dls=None):
     "An embedder with fresh weights, and its Learner; after it torch's random state is that with which training begins"
     set_seed(cfg.seed)
@@ -390,7 +390,7 @@ def train(
     fit_schedule(learn, schedule, total_steps, progress, f'training, seed {cfg.seed}', checkpoint)
     return Training(cfg, data, embedder.eval(), learn, checkpoint)
 
-# %% ../nbs/37_learner.ipynb #19793983
+# %% ../nbs/37_learner.ipynb #6e7574c8
 def side_by_side_key(
     cfg: Config,
     data: TrainingData,
@@ -421,12 +421,13 @@ def _variants(cfgs, data):
 def train_many(
     cfgs: list[Config],
     data: TrainingData,  # from `prepare`, for each of them
+    progress: bool | str = False,  # see `train`
 ) -> list[Training]:
     "What `train` gives for each; side by side where they have the same `side_by_side_key`"
     keys = {side_by_side_key(cfg, data) for cfg in cfgs}
-    if len(cfgs) < 2 or len(keys) > 1 or None in keys: return [train(cfg, data, progress=False) for cfg in cfgs]
+    if len(cfgs) < 2 or len(keys) > 1 or None in keys: return [train(cfg, data, progress) for cfg in cfgs]
     trainings, variants, total_steps = _variants(cfgs, data)
-    fit_side_by_side(variants, [training.learn.dls.train for training in trainings], total_steps)
+    fit_side_by_side(variants, [training.learn.dls.train for training in trainings], total_steps, bool(progress))
     for training, variant in zip(trainings, variants):
         training.embedder.eval()
         bad = (~variant.losses.isfinite()).nonzero()
@@ -566,7 +567,7 @@ def _check(cfg):
     with torch.random.fork_rng(devices=[]): config_head(cfg, np.ones(2))
     cloud_hub(cfg)
     if cfg.train.tensorboard: require_packages('train.tensorboard', 'tensorboard')
-    if cfg.train.store: check_place(user_path(cfg.train.store))
+    if cfg.train.store: check_place(user_path(cfg.train.store), mend='give another train.store (--store)')
 
 def _check_classes(table):
     "`ValueError` where there are not two classes to tell apart, or held-out pictures that could find nothing"
@@ -729,7 +730,7 @@ def quickstart(
     folder, data = _start(cfg, None, output_dir, overwrite)
     first = train(cfg, data, progress)
     rank0_only(_save_embedder, first.embedder, folder)
-    others = [train(override(cfg, seed=cfg.seed + i), data, progress) for i in range(1, seeds)]
+    others = train_many([override(cfg, seed=cfg.seed + i) for i in range(1, seeds)], data, progress)
     dim = cfg.model.embedding_dim
     trained = {f'trained, {dim}, seed {t.cfg.seed}': t.report for t in (first, *others)}
     reports = zero_shot_reports(data.features.x, data.table, dim) | trained

@@ -108,7 +108,7 @@ def _check_path_parts(image):
 
 def _plain_paths(image):
     "Paths without the parts that say nothing: `./a//b` is `a/b`; `TableError` where one leads out of the root"
-    image = image.astype(str)
+    image = _as_text(image)
     drive = '[A-Za-z]:' if os.name == 'nt' else r'[A-Za-z]:\\'  # elsewhere a colon is a letter
     absolute = image[image.str.match(rf'(?:[/\\]|{drive})')]
     if len(absolute): raise TableError(f'absolute path: {first_few(absolute)}; give paths relative to the root')
@@ -146,7 +146,7 @@ def require_labels(
     "`TableError` unless every row has a label"
     if 'label' not in table:
         raise TableError(f"{purpose} needs labels, and the table has no column 'label', only {first_few(table, 12)}; "
-                         'name the one that holds them with label=')
+                         'name the one that holds them with label= (--label)')
     is_missing = table.label.isna()
     if not is_missing.any(): return
     first = table.image[is_missing].iloc[0]
@@ -336,7 +336,7 @@ def name_columns(
     if label == 'label': missing = [c for c in missing if c != label]
     if missing:
         raise TableError(f"no column {first_few(missing)}; it has {first_few(df, 12) or 'none'}. "
-                         'Name yours with image= and label=')
+                         'Name yours with image= and label= (--image, --label)')
     known = {name: df[column] for name, column in found.items() if column}
     known.setdefault('dataset', dataset or default)
     known.setdefault('domain', domain or known['dataset'])
