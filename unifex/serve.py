@@ -106,7 +106,7 @@ class _Answers:
         if row is None: return _error('no such picture', 404)
         return self.neighbors(vectors=self.index.vectors([row])[0])
 
-# %% ../nbs/40_serve.ipynb #ce6ebd6e
+# %% ../nbs/40_serve.ipynb #8f0ad7f6
 @patch
 async def search(self: _Answers, request):
     from starlette.concurrency import run_in_threadpool
