@@ -398,6 +398,7 @@ def unifex_search(
     k: int = 5,  # so many neighbors
     root: str = '',  # where the pictures of the index lie now, if not where they lay
     exclude_self: bool = False,  # leave out the picture searched for, where it is in the index
+    max_pixels: int = 89_478_485,  # larger pictures count as unreadable; 0: no limit
     save: str = '',  # write the first one's neighbors as a picture to this file
     serve: bool = False,  # open a page to drop pictures on, in place of one search
     host: str = '127.0.0.1',  # address of the page; 0.0.0.0 lets the whole network in
@@ -413,9 +414,10 @@ def unifex_search(
     found = _open_index(index, root)
     if serve:
         from unifex.serve import serve as serve_page
-        return serve_page(found, host=host, port=port, k=max(k, 12), max_mb=upload_mb)
+        return serve_page(found, host=host, port=port, k=max(k, 12), max_mb=upload_mb, max_pixels=max_pixels)
     from unifex.core import encode_name
-    neighbors = found.search(list(pictures), k, exclude='self' if exclude_self else None)
+    exclude = 'self' if exclude_self else None
+    neighbors = found.search(list(pictures), k, exclude=exclude, max_pixels=max_pixels)
     neighbors = neighbors.drop(columns='class_id', errors='ignore')
     for i, picture in enumerate(pictures):
         rows = neighbors[neighbors['query'] == i].drop(columns='query')

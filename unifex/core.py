@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['user_path', 'atomic_path', 'write_text', 'printable', 'map_threads', 'nearest', 'first_few', 'nearest_path',
-           'encode_name', 'decode_name', 'require_packages', 'import_object', 'default_device', 'cache_dir']
+           'encode_name', 'decode_name', 'require_packages', 'import_object', 'default_device', 'torch_defaults',
+           'cache_dir']
 
 # %% ../nbs/00_core.ipynb #e29f3b3e
 import difflib
@@ -17,7 +18,7 @@ import shutil
 import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from tqdm import tqdm
@@ -238,6 +239,18 @@ def default_device(
     if (device.index or 0) < n: return device
     raise ValueError(f"device '{device}' is not on this machine, which has {n} of that kind; "
                      'leave it empty or take cpu')
+
+# %% ../nbs/00_core.ipynb #aa4910f3
+@contextmanager
+def torch_defaults():
+    "Context: new tensors are float32 and on the CPU, and take gradients, whatever the caller has set"
+    import torch
+    dtype = torch.get_default_dtype()
+    on_cpu = torch.empty(0).device.type == 'cpu'
+    torch.set_default_dtype(torch.float32)
+    try:
+        with nullcontext() if on_cpu else torch.device('cpu'), torch.inference_mode(False), torch.enable_grad(): yield
+    finally: torch.set_default_dtype(dtype)
 
 # %% ../nbs/00_core.ipynb #4e6054fd
 def cache_dir() -> Path:

@@ -35,7 +35,7 @@ from .callbacks import (
 from .checkpoints import Checkpoint, tidy_checkpoints
 from .cleaning import check_pictures
 from .config import Config, ConfigError, load_config, override
-from .core import atomic_path, cache_dir, default_device, printable, require_packages, user_path
+from .core import atomic_path, cache_dir, default_device, printable, require_packages, user_path, torch_defaults
 from .datasets import dataset_root, get_card, has_dataset, load_datasets, load_pictures
 from .distributed import gather, init_ranks, rank0_only, ranks, run_device, shard, unshard
 from .embedder import Embedder, load_embedder, zero_shot_embedder
@@ -188,6 +188,7 @@ def _extract_views(cfg, extract, table, backbone):
     return extract(table=train, transform=transform, views=cfg.train.views)
 
 # %% ../nbs/37_learner.ipynb #c82e39c7
+@torch_defaults()
 def prepare_data(
     cfg: Config,
     backbone: nn.Module,  # from `config_backbone`
@@ -211,6 +212,7 @@ def prepare_data(
     if features: views = _extract_views(cfg, extract, kept, backbone)
     return TrainingData(kept, Path(root), failed, backbone, features and replace(features, table=kept), views)
 
+@torch_defaults()
 def prepare(
     config='quickstart',  # a preset's name, a YAML file, or a `Config`
     data=None,  # see `load_data`
@@ -222,6 +224,7 @@ def prepare(
     return prepare_data(cfg, config_backbone(cfg), table, root)
 
 # %% ../nbs/37_learner.ipynb #1dfd9b21
+@torch_defaults()
 def extract_unifex(
     config='quickstart',  # a preset's name, a YAML file, or a `Config`
     data=None,  # see `load_data`
@@ -371,6 +374,7 @@ def _learner(cfg, data, folder=None, cbs=None, dls=None):
     return embedder, learn
 
 # %% ../nbs/37_learner.ipynb #4da4cde2
+@torch_defaults()
 def train(
     cfg: Config,
     data: TrainingData,  # from `prepare`
@@ -624,6 +628,7 @@ def describe_data(
     return '; '.join([*said, f'searched: {where}'])
 
 # %% ../nbs/37_learner.ipynb #987ed4ee
+@torch_defaults()
 def train_unifex(
     config='quickstart',  # a preset's name, a YAML file, or a `Config`
     data=None,  # a folder of folders, a CSV or Parquet table, a DataFrame; None: the configuration's data sets
@@ -664,6 +669,7 @@ def _fit_neck(cfg, data, backbone):
     if neck.type == 'pca': fitted_on = data.train[0]
     return zero_shot_embedder(backbone, cfg.model.embedding_dim, neck.type, fitted_on, neck.power, backbone.preproc)
 
+@torch_defaults()
 def zero_shot_unifex(
     config='zs_siglip-sovit400m_pooling',  # a preset's name, a YAML file, or a `Config`; its neck is 'pooling' or 'pca'
     data=None,  # as in `train_unifex`; None: the configuration's data sets for 'pca', and none for 'pooling'
@@ -710,6 +716,7 @@ def _mean_of_seeds(results, trained):
     rows = {f'{name}, mean of {len(runs)} seeds': runs.mean(), '    largest distance from it': spread}
     return pd.concat([results.drop(index=trained), pd.DataFrame.from_dict(rows, orient='index')])
 
+@torch_defaults()
 def quickstart(
     output_dir: str | Path = 'results',  # the run gets a folder of its own below
     seeds: int = 3,  # trainings, with successive seeds; the first is the one that is kept
