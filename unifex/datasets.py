@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, fields
 from importlib import resources
 from pathlib import Path
 import numpy as np, pandas as pd, yaml
+from fastcore.basics import patch
 from fastcore.meta import delegates
 from .core import cache_dir, decode_name, encode_name, first_few, import_object, nearest, nearest_path, user_path
 from .images import IMAGE_EXTENSIONS, looks_like_picture
@@ -313,32 +314,36 @@ class _FolderWalk:
 
     def _pass_over(self, kind, parts): self.over.setdefault(kind, []).append('/'.join(parts))
 
-    def _enter(self, path, parts, above):
-        "Look at a folder, whose `parts` lead to it from the top, below those of the identities `above`"
-        try: entries = sorted(os.scandir(path), key=lambda entry: entry.name)
-        except OSError as e: return self._pass_over(f'folder that cannot be read ({e.strerror})', parts or (path,))
-        is_ours = parts and _is_ours({entry.name for entry in entries})
-        if is_ours: return self._pass_over('folder that unifex wrote', parts)
-        entries = [entry for entry in entries if not _is_system(entry.name)]
-        for entry in entries:
-            if not entry.is_dir(): self._add(entry, parts)
-        above = [*above, self._identity(path)]
-        for entry in entries:
-            if entry.is_dir(): self._enter_below(entry, (*parts, encode_name(entry.name)), above)
-
     def _add(self, entry, parts):
         parts = (*parts, encode_name(entry.name))
         kind = _odd_file(entry)
         if kind: self._pass_over(kind, parts)
         else: self.pictures.append(parts)
 
-    def _enter_below(self, entry, parts, above):
-        here = self._identity(entry.path)
-        if here in self.exclude: return
-        if here in above: return self._pass_over('link to a folder above it', parts)
-        first = self.paths.setdefault(here, '/'.join(parts))
-        if first != '/'.join(parts): self.again.append(f"{'/'.join(parts)} is {first}")
-        self._enter(entry.path, parts, above)
+# %% ../nbs/04_datasets.ipynb #4fe14d15
+@patch
+def _enter(self: _FolderWalk, path, parts, above):
+    "Look at a folder, whose `parts` lead to it from the top, below those of the identities `above`"
+    try: entries = sorted(os.scandir(path), key=lambda entry: entry.name)
+    except OSError as e: return self._pass_over(f'folder that cannot be read ({e.strerror})', parts or (path,))
+    is_ours = parts and _is_ours({entry.name for entry in entries})
+    if is_ours: return self._pass_over('folder that unifex wrote', parts)
+    entries = [entry for entry in entries if not _is_system(entry.name)]
+    for entry in entries:
+        if not entry.is_dir(): self._add(entry, parts)
+    above = [*above, self._identity(path)]
+    for entry in entries:
+        if entry.is_dir(): self._enter_below(entry, (*parts, encode_name(entry.name)), above)
+
+@patch
+def _enter_below(self: _FolderWalk, entry, parts, above):
+    "Enter a folder unless it is excluded, or a link that leads back"
+    here = self._identity(entry.path)
+    if here in self.exclude: return
+    if here in above: return self._pass_over('link to a folder above it', parts)
+    first = self.paths.setdefault(here, '/'.join(parts))
+    if first != '/'.join(parts): self.again.append(f"{'/'.join(parts)} is {first}")
+    self._enter(entry.path, parts, above)
 
 # %% ../nbs/04_datasets.ipynb #7cd7aaa6
 def _count(kind, paths):
