@@ -141,6 +141,7 @@ class Pictures:
 
 _TABLES = '.csv', '.tsv', '.parquet', '.pq'
 
+# %% ../nbs/16_embedder.ipynb #2ebfa70a
 def _is_one(x) -> bool:
     "Whether `x` is a path, the bytes of a file, an open file or a Pillow picture"
     return isinstance(x, (str, os.PathLike, bytes, bytearray, memoryview, Image.Image)) or hasattr(x, 'read')
@@ -172,8 +173,8 @@ def as_pictures(
         pictures = _channels_first(x)
         return Pictures(pictures, False) if pictures.ndim == 4 else Pictures([pictures], True)
     if isinstance(x, Iterable): return Pictures(x)
-    raise TypeError(f'{type(x).__name__} holds no pictures: give a path, bytes, an open file, a Pillow picture, a uint8 '
-                    'array or tensor, a list or iterator of them, a folder or a table')
+    raise TypeError(f'{type(x).__name__} holds no pictures: give a path, bytes, an open file, a Pillow picture, a '
+                    'uint8 array or tensor, a list or iterator of them, a folder or a table')
 
 # %% ../nbs/16_embedder.ipynb #8c2bc3d8
 def _pixels(item, max_pixels: int) -> Tensor:

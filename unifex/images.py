@@ -265,6 +265,7 @@ def _add_plugin(data):
         return True
     return False
 
+# %% ../nbs/01_images.ipynb #12fc8efe
 def _accepts(accept, data):
     "Whether a plugin takes `data`, by its function for the first bytes; a text in its place says what is missing"
     if accept is None: return True

@@ -239,7 +239,7 @@ def search(self: Index,
     if not isinstance(k, (int, np.integer)) or k < 1: raise ValueError(f'k must be a whole number from 1, not {k!r}')
     hidden = _excluded_ids(exclude)
     is_self = isinstance(exclude, str)
-    if is_self and query is None: raise ValueError("vectors have no path to be known by: exclude takes ids here, not 'self'")
+    if is_self and query is None: raise ValueError("vectors have no path to be known by: exclude takes ids here")
     asked = _query(self, query, vectors, max_pixels)
     scores, rows = _nearest(self, asked.vectors, k + len(hidden) + is_self)
     keep = ~np.isin(self.ids[rows], hidden)
@@ -350,6 +350,7 @@ def _write_files(index: Index, path: Path, tag: str) -> dict:
         raise OSError(f'{path}: the index could not be written ({e}); what was there is still whole') from e
     return files
 
+# %% ../nbs/23_index.ipynb #0ee9e7fc
 @patch
 def save(self: Index,
     path: str | Path,  # a folder, or a file that ends in .parquet
