@@ -161,7 +161,9 @@ def _split(table, cfg):
     if not cfg.train.patience or split_mask(table, 'val').any(): return table
     return set_aside(table, .1, cfg.seed)
 
-def _device(cfg): return default_device(run_device(cfg.train.device, cfg.train.gpu_ids))
+def _device(cfg):
+    try: return default_device(run_device(cfg.train.device, cfg.train.gpu_ids))
+    except ValueError as e: raise ConfigError(f'train.device = {cfg.train.device!r}: {e}') from None
 
 def _store(cfg):
     "The folder of the feature store; a temporary one, and a warning, where the user's cache cannot be written"
@@ -560,9 +562,7 @@ def _named(cfg, data, overrides):
 # %% ../nbs/37_learner.ipynb #c546152c
 def _check(cfg):
     "Raise what can be known to be wrong before any picture is read"
-    try: device = _device(cfg)
-    except ValueError as e: raise ConfigError(f'train.device = {cfg.train.device!r}: {e}') from None
-    mixed_precision(cfg.train.precision, device)
+    mixed_precision(cfg.train.precision, _device(cfg))
     if cfg.model.neck.type == 'pca':
         raise ConfigError("model.neck.type = 'pca' is fitted and not trained: take unifex_zero_shot, or 'proj_layer'")
     with torch.random.fork_rng(devices=[]): config_head(cfg, np.ones(2))
