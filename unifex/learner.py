@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['load_data', 'config_backbone', 'config_embedder', 'TrainingData', 'rows_key', 'prepare_data', 'prepare',
            'extract_unifex', 'data_loaders', 'Training', 'train', 'side_by_side_key', 'train_many', 'save_run',
-           'describe_data', 'train_unifex', 'zero_shot_unifex', 'quickstart']
+           'train_unifex', 'zero_shot_unifex', 'quickstart']
 
 # %% ../nbs/37_learner.ipynb #6b3a3a5b
 import hashlib
@@ -460,7 +460,7 @@ class _Steps:
     @contextmanager
     def __call__(self, what, again):
         try: yield
-        except Exception as e: self.failed[what] = f'{type(e).__name__}: {e}. Again: {again}'
+        except Exception as e: self.failed[what] = f'{type(e).__name__}: {" ".join(str(e).split())[:400]}. Again: {again}'
 
     def tell(self, folder):
         for what, why in self.failed.items():
@@ -496,7 +496,8 @@ def _save_rest(training, folder, reports):
     with steps('the index', f'unifex_index FOLDER PICTURES INDEX, or {same_call}'):
         save_index(training.vectors, data.table, data.root, folder)
     with steps('loss.png', 'learn.recorder.plot_loss()'): _save_losses(learn, folder)
-    with steps('retrieval.png', "load_run('FOLDER').show_results()"): _save_neighbors(folder)
+    if 'the index' not in steps.failed:
+        with steps('retrieval.png', "load_run('FOLDER').show_results()"): _save_neighbors(folder)
     with steps('embedder.pt', 'unifex_export FOLDER'): export(load_embedder(folder), folder/'embedder.pt')
     if len(data.failed):
         with steps('failed.csv', 'unifex.cleaning.check_pictures'): write_table(data.failed, folder/'failed.csv')
@@ -610,7 +611,7 @@ def _n_classes(rows): return len(rows[['dataset', 'label']].drop_duplicates())
 
 def _counted(rows): return f'{len(rows):,} pictures of {_n_classes(rows):,} classes'
 
-def describe_data(
+def _describe(
     data: TrainingData,  # from `prepare`
 ) -> str:
     "How many pictures and classes were read, are trained on, are held out, and are searched"
@@ -644,7 +645,7 @@ def train_unifex(
         print('train.data_parallel: this process is alone and takes one GPU; '
               'unifex_train or accelerate launch start one for each')
     folder, data = _start(cfg, data, output_dir, overwrite)
-    if progress and ranks()[0] == 0: print(printable(describe_data(data)))
+    if progress and ranks()[0] == 0: print(printable(_describe(data)))
     training = train(cfg, data, progress, folder, cbs)
     learn = training.learn
     learn.run = save_run(training, folder)

@@ -454,8 +454,7 @@ def save_index(
     folder: Path,  # of the run
 ):
     "The pictures as an index, and where they lie"
-    shutil.rmtree(folder/'index', ignore_errors=True)  # of an earlier version
-    Index(Embeddings(vectors, table)).save(folder/'index')
+    with atomic_path(folder/'index') as path: Index(Embeddings(vectors, table)).save(path)
     write_text(folder/'index_root.json', json.dumps({'root': str(Path(root).resolve())}))
 
 # %% ../nbs/35_runs.ipynb #c3e5aea6
