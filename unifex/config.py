@@ -134,7 +134,9 @@ def _folder_name(name: str) -> str:
     "`name`, or `ValueError` where no folder can have it"
     if name.strip() in ('', '.', '..') or re.search(r'[/\\\0]', name):
         raise ValueError('must be the name of a folder: not empty, without slashes')
-    if len(name.encode('utf-8', 'surrogateescape')) > 200: raise ValueError('must be no longer than 200 bytes')
+    try: size = len(name.encode())
+    except UnicodeEncodeError: raise ValueError('must be text: it holds bytes that are none') from None
+    if size > 200: raise ValueError('must be no longer than 200 bytes')
     return name
 
 class _Model(_Section):

@@ -33,9 +33,9 @@ from tqdm import tqdm
 
 from .backbones import (
     Backbone, WeightsError, backbone_from_card, count_flops, create_backbone, freeze, load_strictly, weights_source)
-from .core import atomic_path, decode_name, nearest, user_path
+from .core import atomic_path, decode_name, nearest, user_path, torch_defaults
 from .datasets import load_pictures
-from .hub import Uploaded, fetch, is_address, push
+from .hub import HubError, Uploaded, fetch, is_address, offline_if_unreachable, push
 from .images import MAX_PIXELS, ImageError, decode_image
 from .necks import Neck, create_neck
 from .transforms import Preproc, normalize, resize
@@ -141,6 +141,7 @@ class Pictures:
 
 _TABLES = '.csv', '.tsv', '.parquet', '.pq'
 
+# %% ../nbs/16_embedder.ipynb #2ebfa70a
 def _is_one(x) -> bool:
     "Whether `x` is a path, the bytes of a file, an open file or a Pillow picture"
     return isinstance(x, (str, os.PathLike, bytes, bytearray, memoryview, Image.Image)) or hasattr(x, 'read')
@@ -172,8 +173,8 @@ def as_pictures(
         pictures = _channels_first(x)
         return Pictures(pictures, False) if pictures.ndim == 4 else Pictures([pictures], True)
     if isinstance(x, Iterable): return Pictures(x)
-    raise TypeError(f'{type(x).__name__} holds no pictures: give a path, bytes, an open file, a Pillow picture, a uint8 '
-                    'array or tensor, a list or iterator of them, a folder or a table')
+    raise TypeError(f'{type(x).__name__} holds no pictures: give a path, bytes, an open file, a Pillow picture, a '
+                    'uint8 array or tensor, a list or iterator of them, a folder or a table')
 
 # %% ../nbs/16_embedder.ipynb #8c2bc3d8
 def _pixels(item, max_pixels: int) -> Tensor:
@@ -235,6 +236,7 @@ def _stack(vectors: list, dim: int) -> np.ndarray:
     return np.stack(vectors) if vectors else np.zeros((0, dim), np.float32)
 
 @patch
+@torch_defaults()
 def embed_rows(self: Embedder,
     pictures: Pictures,  # of a folder or table
     **kwargs,  # `batch_size`, `num_workers`, `progress`, `max_pixels`, as in `embed`
@@ -261,6 +263,7 @@ def warn_failed(
     warnings.warn(f'{len(failed):,} of {n:,} pictures cannot be read and are left out: {listed}{more}', stacklevel=3)
 
 @patch
+@torch_defaults()
 def embed(self: Embedder,
     pictures,  # a path, bytes, open file, Pillow picture, uint8 array or tensor; a list or iterator; a folder; a table
     root: str | Path | None = None,  # what a table's paths are relative to; None: its folder, or the current one
@@ -382,7 +385,7 @@ def save(self: Embedder,
     readme: str = '',  # in place of `embedder_card`
 ) -> Path:  # the folder
     "Write the embedder, whole or not at all; FileExistsError where the folder holds other files"
-    folder = Path(folder)
+    folder = user_path(folder)
     if folder.exists() and not folder.is_dir(): raise FileExistsError(f'{folder} is a file: save to a folder')
     other = sorted({f.name for f in folder.iterdir()} - set(_FILES)) if folder.is_dir() else []
     if other:
@@ -413,6 +416,7 @@ def _neck_dtype(weights: dict) -> torch.dtype:
     found = (v.dtype for k, v in weights.items() if k.startswith('neck.') and v.is_floating_point())
     return next(found, torch.float32)
 
+@torch_defaults()
 def load_embedder(
     source: str | Path,  # a folder of `Embedder.save`, a run, or an address such as 'hf:owner/name@revision'
     **kwargs,  # for an address: arguments of its hub, such as `token`
@@ -474,7 +478,11 @@ def from_pretrained(cls: Embedder,
 ) -> Embedder:  # in eval mode, on the CPU
     "The embedder there; of a folder without the mixin, which warns where there is no config.json"
     if Path(source).is_dir(): return load_embedder(source)
-    return PyTorchModelHubMixin.from_pretrained.__func__(cls, source, **kwargs)
+    with offline_if_unreachable() as no_network:
+        try: return PyTorchModelHubMixin.from_pretrained.__func__(cls, source, **kwargs)
+        except OSError:
+            if not no_network: raise
+    raise HubError(f'{source} cannot be fetched: there is no network, and it is not in the cache')
 
 # %% ../nbs/16_embedder.ipynb #2f65c0d9
 def zero_shot_embedder(
@@ -496,6 +504,7 @@ def zero_shot_embedder(
 
 # %% ../nbs/16_embedder.ipynb #e834ee7a
 @patch
+@torch_defaults()
 def features(self: Embedder,
     pictures,  # see `embed`
     **kwargs,  # `batch_size`, `num_workers`, `progress`, `max_pixels`, as in `embed`

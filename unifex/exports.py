@@ -6,7 +6,7 @@
 __all__ = ['FORMATS', 'test_pictures', 'ExportError', 'load_export', 'check_export', 'export', 'export_table']
 
 # %% ../nbs/17_exports.ipynb #60748280
-import copy, inspect, json, logging, math, os, sys, time, warnings, zipfile
+import copy, errno, inspect, json, logging, math, os, shutil, sys, time, warnings, zipfile
 from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -146,9 +146,15 @@ def export(
     if wrong: raise TypeError(f'the format {format} has no option {wrong[0]!r}{nearest(wrong[0], known)}')
     if format == 'safetensors': return write(embedder, path, **options)
     with atomic_path(path) as tmp:
+        _require_room(embedder, tmp.parent)
         write(embedder, tmp, **options)
         _move_data(tmp, path)
     return path
+
+def _require_room(embedder, folder):
+    "`OSError` where the disk is too small for the weights: torch ends the whole process when a disk fills up under it"
+    size = sum(4*v.numel() for v in embedder.state_dict().values())
+    if shutil.disk_usage(folder).free < 1.1*size + 2**21: raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 # %% ../nbs/17_exports.ipynb #85348f58
 class _Exported(nn.Module):
@@ -283,12 +289,14 @@ class _Squares(nn.Module):
     def __init__(self, p: Preproc):
         super().__init__()
         self.p = p
-        self.register_buffer('mean', torch.tensor(p.mean).mul(255).view(3, 1, 1), persistent=False)
-        self.register_buffer('std', torch.tensor(p.std).mul(255).view(3, 1, 1), persistent=False)
+        self.fill = 0 if p.crop_pct > 1 else 255  # black or white around the picture
+        for name in ('mean', 'std'):
+            value = torch.tensor(getattr(p, name), dtype=torch.float32).mul(255).view(3, 1, 1)
+            self.register_buffer(name, value, persistent=False)
 
     def weights(self, n: int, length: Tensor, side: Tensor, long: int) -> Tensor:
         "(size, n): what each pixel along a side adds to each row or column; padding has the rest"
-        start = -_half(side - length) if self.p.mode == 'pad' else _half(length - side)
+        start = _half((length - side).clamp_min(0)) - _half((side - length).clamp_min(0))
         total = _kernel(torch.arange(long), side, self.p).sum(1, keepdim=True)
         return _kernel(torch.arange(n) - start, side, self.p) / total
 
@@ -298,9 +306,9 @@ class _Squares(nn.Module):
         side_h, side_w = _window(h, w, self.p)
         rows = self.weights(nh, h, side_h, nh + nw)
         columns = self.weights(nw, w, side_w, nh + nw)
-        y = (x.float() - 255) @ columns.T  # white is zero: what lies outside adds nothing
-        y = rows @ ((y + 255).round().clamp(0, 255) - 255)
-        return ((y + 255).round().clamp(0, 255) - self.mean) / self.std
+        y = (x.float() - self.fill) @ columns.T  # the frame is zero: what lies outside adds nothing
+        y = rows @ ((y + self.fill).round().clamp(0, 255) - self.fill)
+        return ((y + self.fill).round().clamp(0, 255) - self.mean) / self.std
 
 # %% ../nbs/17_exports.ipynb #3e5ac929
 def _program(embedder: Embedder) -> torch.export.ExportedProgram:

@@ -29,7 +29,7 @@ class Preproc:
     mean: tuple = (0.485, 0.456, 0.406)  # of R, G, B in 0..1, taken off
     std: tuple = (0.229, 0.224, 0.225)  # of R, G, B in 0..1, divided by
     mode: str = 'crop'  # crop, squash or pad
-    crop_pct: float = 1.0  # mode `crop`: side of the crop as a share of the shorter side, to 1/10,000
+    crop_pct: float = 1.0  # mode `crop`: side of the crop as a share of the shorter side, to 1/10,000, at most 2
     interpolation: str = 'bicubic'  # bicubic or bilinear, both antialiased
 
     def __post_init__(self):
@@ -38,39 +38,50 @@ class Preproc:
         _check_name(self.mode, MODES, 'mode')
         _check_name(self.interpolation, INTERPOLATIONS, 'interpolation')
         if self.size < 1: raise ValueError(f'size must be at least 1, not {self.size}')
-        if not 0 < self.crop_pct <= 1: raise ValueError(f'crop_pct must lie in (0, 1], not {self.crop_pct}')
+        if not 0 < self.crop_pct <= 2: raise ValueError(f'crop_pct must lie in (0, 2], not {self.crop_pct}')
         if len(self.mean) != 3 or len(self.std) != 3 or min(self.std) <= 0:
             raise ValueError(f'mean and std need three values, std positive: {self.mean}, {self.std}')
 
 # %% ../nbs/06_transforms.ipynb #54e46be2
-def _interpolate(x, p, as_float=False):
-    "Antialiased resize of bytes, (B, 3, H, W) -> (B, 3, size, size); `as_float`: also on the CPU by way of floats"
+def _interpolate(x, p, as_float=False, size=None):
+    "Antialiased resize of bytes, (B, 3, H, W) -> (B, 3, *size); `as_float`: also on the CPU by way of floats"
+    height, width = size or (p.size, p.size)
     how = dict(mode=p.interpolation, antialias=True, align_corners=False)
-    if x.device.type == 'cpu' and not as_float: return F.interpolate(x, size=(p.size, p.size), **how)
-    x = F.interpolate(x.float(), size=(x.shape[-2], p.size), **how).round().clamp(0, 255)
-    x = F.interpolate(x, size=(p.size, p.size), **how).round().clamp(0, 255)
+    if x.device.type == 'cpu' and not as_float: return F.interpolate(x, size=(height, width), **how)
+    x = F.interpolate(x.float(), size=(x.shape[-2], width), **how).round().clamp(0, 255)
+    if size: x = x.contiguous(memory_format=torch.channels_last)  # torch 2 is wrong for a width of 1 otherwise
+    x = F.interpolate(x, size=(height, width), **how).round().clamp(0, 255)
     return x.to(torch.uint8)
 
 # %% ../nbs/06_transforms.ipynb #267680b1
 def _min(a, b): return (a + b - abs(a - b))//2
 
+def _over(a, b): return a - _min(a, b)  # max(a - b, 0)
+
+def _fill(x, more_rows, more_columns, value):
+    "Such a frame, half on each side; `constant_pad_nd`, as older versions of torch know no `aten::pad`"
+    top, left = more_rows//2, more_columns//2
+    return torch.constant_pad_nd(x, [left, more_columns - left, top, more_rows - top], value)
+
 def _crop(x, p):
-    "The central square, times crop_pct; all of a picture that has the right size already"
+    "The central square, times crop_pct, black where it exceeds the picture; all of a picture of the right size"
     h, w = x.shape[-2], x.shape[-1]
     short = _min(h, w)
     odd = _min(abs(h - p.size) + abs(w - p.size), 1)
     cropped = (short*round(p.crop_pct*10_000) + 5_000)//10_000
     side = short - odd*(short - cropped)
     side = side + 1 - _min(side, 1)  # at least 1
-    top, left = (h - side)//2, (w - side)//2
-    return x[..., top:top + side, left:left + side]
+    top, left = _over(h, side)//2, _over(w, side)//2
+    x = x[..., top:top + side, left:left + side]
+    return _fill(x, _over(side, h), _over(side, w), 0) if p.crop_pct > 1 else x
 
-def _pad(x):
-    "White on both shorter sides, to a square; `constant_pad_nd`, as older versions of torch know no `aten::pad`"
+def _pad(x, p, as_float, tracing):
+    "White on both shorter sides, to a square; of a strip, and always in a trace, the longer sides are resized before"
     h, w = x.shape[-2], x.shape[-1]
-    side = h + w - _min(h, w)
-    top, left = (side - h)//2, (side - w)//2
-    return torch.constant_pad_nd(x, [left, side - w - left, top, side - h - top], 255)
+    if not tracing and max(h, w) <= 4*min(h, w): return _fill(x, _over(w, h), _over(h, w), 255)
+    is_wide, is_high = _min(_over(w, h), 1), _min(_over(h, w), 1)
+    size = h*is_wide + p.size*(1 - is_wide), w*is_high + p.size*(1 - is_high)
+    return _fill(_interpolate(x, p, as_float, size), _over(w, h), _over(h, w), 255)
 
 # %% ../nbs/06_transforms.ipynb #a5421207
 def resize(
@@ -84,10 +95,10 @@ def resize(
     if not tracing and (x.ndim not in (3, 4) or x.shape[-3] != 3):
         raise ValueError(f'resize needs (3, H, W) or (B, 3, H, W), not {tuple(x.shape)}')
     if not tracing and tuple(x.shape[-2:]) == (p.size, p.size): return x
+    if x.ndim == 3: return resize(x[None], p, as_float)[0]
     if p.mode == 'crop': x = _crop(x, p)
-    if p.mode == 'pad': x = _pad(x)
-    if x.ndim == 4: return _interpolate(x, p, as_float or tracing)
-    return _interpolate(x[None], p, as_float or tracing)[0]
+    if p.mode == 'pad': x = _pad(x, p, as_float or tracing, tracing)
+    return _interpolate(x, p, as_float or tracing)
 
 def normalize(
     x: Tensor,  # (B, 3, H, W) or (3, H, W) uint8
@@ -95,7 +106,8 @@ def normalize(
     dtype: torch.dtype = torch.float32,
 ) -> Tensor:  # (x/255 - mean)/std, same shape
     "Bytes to the floats that a backbone was trained on"
-    mean, std = (torch.tensor(v, device=x.device).mul(255).view(3, 1, 1) for v in (p.mean, p.std))
+    how = dict(dtype=torch.float32, device=x.device)
+    mean, std = (torch.tensor(v, **how).mul(255).view(3, 1, 1) for v in (p.mean, p.std))
     x = x.to(torch.float32, copy=True)
     return x.sub_(mean).div_(std).to(dtype)  # one copy of the batch, not three
 
@@ -106,7 +118,7 @@ class EvalTransform(nn.Module):
         super().__init__()
         self.p = p
         for name in ('mean', 'std'):
-            value = torch.tensor(getattr(p, name)).mul(255).view(3, 1, 1)
+            value = torch.tensor(getattr(p, name), dtype=torch.float32).mul(255).view(3, 1, 1)
             self.register_buffer(name, value, persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
