@@ -460,11 +460,14 @@ class _Steps:
     @contextmanager
     def __call__(self, what, again):
         try: yield
-        except Exception as e: self.failed[what] = f'{type(e).__name__}: {" ".join(str(e).split())[:400]}. Again: {again}'
+        except Exception as e:
+            why = ' '.join(str(e).split())[:400]
+            self.failed[what] = f'{type(e).__name__}: {why}. Again: {again}'
 
     def tell(self, folder):
         for what, why in self.failed.items():
-            print(printable(f'the embedder is saved, but {what} could not be made: {why.replace("FOLDER", str(folder))}'))
+            why = why.replace('FOLDER', str(folder))
+            print(printable(f'the embedder is saved, but {what} could not be made: {why}'))
 
 # %% ../nbs/37_learner.ipynb #bd553934
 def _save_figure(figure, path):
@@ -669,6 +672,7 @@ def _fit_neck(cfg, data, backbone):
     if neck.type == 'pca': fitted_on = data.train[0]
     return zero_shot_embedder(backbone, cfg.model.embedding_dim, neck.type, fitted_on, neck.power, backbone.preproc)
 
+# %% ../nbs/37_learner.ipynb #60c68295
 @torch_defaults()
 def zero_shot_unifex(
     config='zs_siglip-sovit400m_pooling',  # a preset's name, a YAML file, or a `Config`; its neck is 'pooling' or 'pca'
