@@ -162,7 +162,7 @@ def _print_report(report):
     print(f'{report.to_frame(True).round(3).to_string()}\n{report.caption()}')
 
 def _print_run(run, hint: str):
-    "Scores, those of the trained embedding with intervals, and what lies in the folder; `OSError` where some is missing"
+    "Scores, the trained embedding's with intervals, and what lies in the folder; `OSError` where it is not whole"
     if not (run.folder/'results.csv').exists():
         raise OSError(f'{run.folder} holds the embedder, but not the whole run, see above; the same command goes on')
     if len(run.results): _print_table(run.results)
@@ -391,6 +391,7 @@ def _save_figure(figure, path: str):
     with atomic_path(path) as tmp:
         figure.savefig(tmp, dpi=110, bbox_inches='tight', format=Path(path).suffix[1:] or 'png')
 
+# %% ../nbs/42_cli.ipynb #5574affd
 @command
 def unifex_search(
     index: str,  # folder of a run or of an index
@@ -421,11 +422,13 @@ def unifex_search(
     neighbors = neighbors.drop(columns='class_id', errors='ignore')
     for i, picture in enumerate(pictures):
         rows = neighbors[neighbors['query'] == i].drop(columns='query')
+        if not len(rows): continue  # it could not be read, as a warning has said
         print(f'{picture}\n{rows.round(3).to_string(index=False)}\n')
     print(f'Paths are relative to {found.root}')
     if save:
         from unifex.plots import plot_neighbors
-        _save_figure(plot_neighbors(pictures[0], neighbors[neighbors['query'] == 0], found.root), save)
+        first = neighbors['query'].iloc[0]
+        _save_figure(plot_neighbors(pictures[first], neighbors[neighbors['query'] == first], found.root), save)
     names = [encode_name(pictures[i]) for i in neighbors['query']]
     return {'root': found.root, 'neighbors': neighbors.assign(query=names)}
 
