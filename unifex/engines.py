@@ -16,7 +16,7 @@ import time
 import warnings
 import zipfile
 import zlib
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from functools import lru_cache
 from importlib.metadata import version
@@ -61,6 +61,11 @@ class Engine:
 
     def run(self, x: Tensor) -> Tensor: raise NotImplementedError
 
+    @contextmanager
+    def running(self):
+        "For a pass over many pictures: what has to be set meanwhile"
+        yield self
+
     def __call__(
         self,
         x: Tensor,  # uint8 (B, 3, S, S) of the backbone's size, on any device
@@ -93,8 +98,8 @@ class TorchEngine(Engine):
     @torch.inference_mode()
     def run(self, x):
         x = normalize(x.to(self.device), self.preproc).contiguous(memory_format=torch.channels_last)
-        with torch.autocast(self.device.type, _HALF.get(self.precision), enabled=self.precision in _HALF):
-            return self.model(x).float()
+        half = _HALF.get(self.precision)
+        with torch.autocast(self.device.type, half) if half else nullcontext(): return self.model(x).float()
 
 # %% ../nbs/11_engines.ipynb #eae04591
 class CompiledEngine(TorchEngine):
@@ -131,6 +136,14 @@ class MadeEngine(Engine):
     def __init__(self, backbone, device, precision='f32', num_threads=None, folder=None):
         super().__init__(backbone, device, precision, num_threads)
         self.load(Path(folder))
+
+    @contextmanager
+    def running(self):
+        "Meanwhile torch uses one core in this thread"
+        cores = torch.get_num_threads()
+        torch.set_num_threads(1)
+        try: yield self
+        finally: torch.set_num_threads(cores)
 
     @classmethod
     def convert(

@@ -38,6 +38,7 @@ from .core import atomic_path, cache_dir, default_device, printable, require_pac
 from .datasets import dataset_root, get_card, has_dataset, load_datasets, load_pictures
 from .distributed import gather, init_ranks, rank0_only, ranks, run_device, shard, unshard
 from .embedder import Embedder, load_embedder, zero_shot_embedder
+from .engines import engine_card
 from .evaluation import Report, check_held_out, evaluate_held_out
 from .exports import export
 from .features import FeatureSet, embed_images, extract_features, feature_dls
@@ -176,7 +177,8 @@ def _extractor(cfg, backbone, root, **how):
     "`extract_features` as `cfg` says, for any table below `root`"
     return partial(
         extract_features, backbone, root=root, store=_store(cfg), dtype=cfg.train.store_dtype,
-        num_workers=cfg.dataloader.num_workers, device=_device(cfg), **how)
+        num_workers=cfg.dataloader.num_workers, device=_device(cfg),
+        engine=cfg.train.engine, precision=cfg.train.engine_precision, **how)
 
 def _extract_views(cfg, extract, table, backbone):
     "The views of the training rows; None where the transform leaves nothing to chance"
@@ -499,6 +501,8 @@ def _check(cfg):
     try: device = _device(cfg)
     except ValueError as e: raise ConfigError(f'train.device = {cfg.train.device!r}: {e}') from None
     mixed_precision(cfg.train.precision, device)
+    try: engine_card(cfg.train.engine)
+    except (ValueError, ImportError) as e: raise ConfigError(f'train.engine = {cfg.train.engine!r}: {e}') from None
     if cfg.model.neck.type == 'pca':
         raise ConfigError("model.neck.type = 'pca' is fitted and not trained: take unifex_zero_shot, or 'proj_layer'")
     with torch.random.fork_rng(devices=[]): config_head(cfg, np.ones(2))
