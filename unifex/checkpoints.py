@@ -236,7 +236,7 @@ def latest_checkpoint(
 
 # %% ../nbs/34_checkpoints.ipynb #fb1866a1
 class Checkpoint(Callback):
-    "Write checkpoints below `folder`: after named epochs, every so many batches, and `last` every minute and on Ctrl-C"
+    "Write checkpoints below `folder`: after named epochs, every so many batches, and `last` every minute, at the end and on Ctrl-C"
     order = 80  # when the step and its measurements are done
 
     def __init__(
@@ -328,7 +328,7 @@ def after_epoch(self: Checkpoint):
     every_nth = len(self.epochs) == 1 and self.epochs[0] < 0 and n % -self.epochs[0] == 0
     if n in self.epochs or every_nth: self.save(f'epoch-{n:04}', n)
     elif self.due: self.save(f'step-{self.train_iter:08}', n)
-    elif self._late() or n == self.n_epoch and self.latest: self.save('last', *self._place())
+    elif self._late() or n == self.n_epoch: self.save('last', *self._place())
     self.due = False
     self._end_if_asked()
 

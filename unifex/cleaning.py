@@ -18,12 +18,12 @@ from .tables import CLASS
 # %% ../nbs/25_cleaning.ipynb #d6b7e9dd
 def _look(path, max_pixels, min_side):
     "Hash of a file, and what is wrong with it: (hash, problem, reason), None where there is nothing to say"
-    try:
-        data = read_bytes(path)[1]
-        height, width = decode_image(data, max_pixels).shape[:2]
+    try: data = read_bytes(path)[1]
     except ImageError as e:
         problem = 'unreadable' if path.exists() else 'missing'
-        return None, problem, str(e).removeprefix(f'{path}: ').split(' bytes>: ')[-1]
+        return None, problem, str(e).rpartition(': ')[2]
+    try: height, width = decode_image(data, max_pixels).shape[:2]
+    except ImageError as e: return None, 'unreadable', str(e).partition(' bytes>: ')[2]
     key = hashlib.blake2b(data, digest_size=16).digest()
     if min(height, width) < min_side: return key, 'tiny', f'{width} x {height} pixels'
     return key, None, None

@@ -162,7 +162,7 @@ def _print_report(report):
     print(f'{report.to_frame(True).round(3).to_string()}\n{report.caption()}')
 
 def _print_run(run, hint: str):
-    "Scores, with intervals for those of the trained embedding, and what lies in the folder; `OSError` where it lacks some"
+    "Scores, those of the trained embedding with intervals, and what lies in the folder; `OSError` where some is missing"
     if not (run.folder/'results.csv').exists():
         raise OSError(f'{run.folder} holds the embedder, but not the whole run, see above; the same command goes on')
     if len(run.results): _print_table(run.results)
@@ -331,9 +331,10 @@ def _open_pictures(path: str, root: str, image: str, label: str, label_level: st
     "A folder or a table as table and root, by its own names of columns and its own level of labels; or as it is"
     from unifex.core import user_path
     from unifex.datasets import load_pictures
+    from unifex.images import IMAGE_EXTENSIONS
     level = int(label_level) if label_level.lstrip('-').isdigit() else label_level or None
     path = user_path(path)
-    if path.is_file() and path.suffix.lower() not in ('.csv', '.tsv', '.parquet'): return path, root or None
+    if path.is_file() and path.suffix.lower() in IMAGE_EXTENSIONS: return path, root or None
     return load_pictures(path, root or None, image=image, label=label, label_level=level)
 
 @command
@@ -346,6 +347,7 @@ def unifex_index(
     image: str = 'image',  # a table's column of paths
     label: str = 'label',  # a table's column of labels
     label_level: str = '',  # of a folder: which folder of a path is the label, 0 the first, leaf the last
+    max_pixels: int = 89_478_485,  # larger pictures count as unreadable; 0: no limit
     batch_size: int = 0,  # pictures at a time; 0: 32 on a CPU, 256 on a GPU
     device: str = '',  # cpu, cuda, ...; the best at hand
     engine: str = 'auto',  # what runs the backbone: torch, openvino, onnxruntime; auto: the fastest that is right
@@ -360,7 +362,7 @@ def unifex_index(
     from unifex.index import load_index
     model = load_embedder(embedder).to(default_device(device))
     pictures, root = _open_pictures(pictures, root, image, label, label_level)
-    how = dict(root=root, batch_size=batch_size or None, engine=engine)
+    how = dict(root=root, batch_size=batch_size or None, max_pixels=max_pixels, engine=engine)
     folder = user_path(index)
     if (folder/'index.json').exists():
         found = load_index(folder, model)
@@ -396,6 +398,8 @@ def unifex_search(
     *pictures: str,  # pictures to search for
     k: int = 5,  # so many neighbors
     root: str = '',  # where the pictures of the index lie now, if not where they lay
+    exclude_self: bool = False,  # leave out the picture searched for, where it is in the index
+    max_pixels: int = 89_478_485,  # larger pictures count as unreadable; 0: no limit
     save: str = '',  # write the first one's neighbors as a picture to this file
     serve: bool = False,  # open a page to drop pictures on, in place of one search
     host: str = '127.0.0.1',  # address of the page; 0.0.0.0 lets the whole network in
@@ -411,8 +415,11 @@ def unifex_search(
     found = _open_index(index, root)
     if serve:
         from unifex.serve import serve as serve_page
-        return serve_page(found, host=host, port=port, k=max(k, 12), max_mb=upload_mb)
-    neighbors = found.search(list(pictures), k).drop(columns=['class_id', 'row'], errors='ignore')
+        return serve_page(found, host=host, port=port, k=max(k, 12), max_mb=upload_mb, max_pixels=max_pixels)
+    from unifex.core import encode_name
+    exclude = 'self' if exclude_self else None
+    neighbors = found.search(list(pictures), k, exclude=exclude, max_pixels=max_pixels)
+    neighbors = neighbors.drop(columns='class_id', errors='ignore')
     for i, picture in enumerate(pictures):
         rows = neighbors[neighbors['query'] == i].drop(columns='query')
         print(f'{picture}\n{rows.round(3).to_string(index=False)}\n')
@@ -420,14 +427,16 @@ def unifex_search(
     if save:
         from unifex.plots import plot_neighbors
         _save_figure(plot_neighbors(pictures[0], neighbors[neighbors['query'] == 0], found.root), save)
-    return {'root': found.root, 'neighbors': neighbors.assign(query=[pictures[i] for i in neighbors['query']])}
+    names = [encode_name(pictures[i]) for i in neighbors['query']]
+    return {'root': found.root, 'neighbors': neighbors.assign(query=names)}
 
 # %% ../nbs/42_cli.ipynb #ae36ac86
-def _read_or_embed(path: str, table: str, model, embedder: str, **names):
-    "Embeddings of a run, an index or files; with a model from the folder `embedder`, of the pictures in a folder or table"
+def _read_or_embed(path: str, table: str, model, embedder: str, max_pixels: int = 0, **names):
+    "Embeddings of a run, an index or files; with a model, from the folder `embedder`, of pictures"
     from unifex.runs import mark_trained, open_embeddings
-    if model is None: return open_embeddings(path, table or None)
-    return mark_trained(model.embeddings(*_open_pictures(path, **names)), embedder)
+    if model is None: return open_embeddings(path, table or None, names['image'], names['label'])
+    pictures, root = _open_pictures(path, **names)
+    return mark_trained(model.embeddings(pictures, root, max_pixels=max_pixels), embedder)
 
 def _print_difference(report, other, protocol: str, settings: dict):
     "A row a measure: this model, the other, the difference and its interval"
@@ -446,9 +455,10 @@ def unifex_evaluate(
     index_table: str = '',  # labels for an .npy of the index
     embedder: str = '',  # folder of a saved embedder or of a run, to embed the pictures of query and index
     root: str = '',  # with --embedder: what the tables' paths are relative to; else the folder of each table
-    image: str = 'image',  # with --embedder: the tables' column of paths
-    label: str = 'label',  # with --embedder: the tables' column of labels
-    label_level: str = '',  # with --embedder, of folders: which folder of a path is the label, 0 the first, leaf the last
+    image: str = 'image',  # the tables' column of paths
+    label: str = 'label',  # the tables' column of labels
+    label_level: str = '',  # with --embedder, of folders: which folder of a path is the label, as unifex_index
+    max_pixels: int = 89_478_485,  # with --embedder: larger pictures count as unreadable; 0: no limit
     protocol: str = 'merged',  # merged, leave_one_out, per_domain, cross_source, challenge, ilias or uned
     k: int = 5,  # places for mMP@k
     map_k: int = 0,  # places for mAP; 0: as the protocol says
@@ -472,7 +482,7 @@ def unifex_evaluate(
     from unifex.evaluation import evaluate
     model = load_embedder(embedder).to(default_device(device)) if embedder else None
     settings = dict(k=k, map_k=map_k or None, metric=metric or None)
-    names = dict(root=root, image=image, label=label, label_level=label_level)
+    names = dict(root=root, image=image, label=label, label_level=label_level, max_pixels=max_pixels)
     queries = _read_or_embed(query, table, model, embedder, **names)
     parts = (queries, _read_or_embed(index, index_table, model, embedder, **names)) if index else queries.query_index()
     report = evaluate(*parts, protocol, **settings)
@@ -482,7 +492,7 @@ def unifex_evaluate(
              'skipped': report.skipped, 'settings': report.settings}
     if by: found['by'] = report.by(by).rename_axis(by).reset_index()
     if compare:
-        other = _read_or_embed(compare, table, None, '')
+        other = _read_or_embed(compare, table, None, '', **names)
         found['compare'] = _print_difference(report, other, protocol, settings)
     if save: print(f'\n{report.save(save)}')
     return found

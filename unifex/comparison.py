@@ -20,13 +20,15 @@ from functools import lru_cache
 from pathlib import Path
 
 import pandas as pd
+from fastcore.basics import chunked
 from matplotlib.figure import Figure
 from tqdm import tqdm
 
 from .callbacks import TrainingError
 from .config import Config, load_config, override
 from .core import atomic_path, default_device
-from .learner import TrainingData, config_backbone, load_data, prepare_data, rows_key, train
+from .learner import (
+    Training, TrainingData, config_backbone, load_data, prepare_data, rows_key, side_by_side_key, train_many)
 
 # %% ../nbs/38_comparison.ipynb #0cc1a9a1
 _COLORS = ['#d55e00', '#0072b2', '#009e73', '#cc79a7', '#e69f00', '#56b4e9']  # of backbones, told apart by all eyes
@@ -39,10 +41,8 @@ def grid(
     return [dict(zip(values, combination)) for combination in itertools.product(*values.values())]
 
 # %% ../nbs/38_comparison.ipynb #ed24dc07
-def _train_row(cfg: Config, variant: dict, data: TrainingData) -> dict:
-    "Train once: the variant, seed, scores, weights and seconds"
-    start = time.perf_counter()
-    training = train(cfg, data, progress=False)
+def _row(training: Training, variant: dict) -> dict:
+    "A training's variant, seed, scores and weights"
     report = training.report
     if report is None:
         raise ValueError('nothing was held out to compare by: give the table a split, or take valid=auto')
@@ -50,9 +50,15 @@ def _train_row(cfg: Config, variant: dict, data: TrainingData) -> dict:
     by_domain = report.by_domain['mMP@5'].add_prefix('mMP@5 ').to_dict()
     trained = sum(p.numel() for p in training.learn.model.parameters() if p.requires_grad)
     total = sum(p.numel() for p in training.embedder.parameters())
-    seconds = round(time.perf_counter() - start, 2)
-    return {
-        **variant, 'seed': cfg.seed, **scores, **by_domain, 'trained': trained, 'parameters': total, 'seconds': seconds}
+    return {**variant, 'seed': training.cfg.seed, **scores, **by_domain, 'trained': trained, 'parameters': total}
+
+def _train_rows(runs: list[tuple[dict, Config]], data: TrainingData) -> list[dict]:
+    "The rows of some trainings; those side by side have an equal share of the seconds"
+    start = time.perf_counter()
+    trainings = train_many([cfg for _, cfg in runs], data)
+    rows = [_row(training, variant) for training, (variant, _) in zip(trainings, runs)]
+    seconds = round((time.perf_counter() - start)/len(rows), 2)
+    return [row | {'seconds': seconds} for row in rows]
 
 # %% ../nbs/38_comparison.ipynb #95afb0bd
 _NO_MATTER = {
@@ -76,6 +82,14 @@ def _groups(configs: list[Config]) -> list[list[int]]:
             'train': {'cache', 'views', 'store', 'store_dtype', 'patience'}})
         groups.setdefault(json.dumps(shared), []).append(i)
     return list(groups.values())
+
+# %% ../nbs/38_comparison.ipynb #a36e219c
+def _side_by_side(runs: dict[str, tuple[dict, Config]], data: TrainingData, at_once: int = 8) -> list[list[str]]:
+    "Keys of the trainings that go side by side; those that would be alone are left out"
+    groups = {}
+    for key, (_, cfg) in runs.items(): groups.setdefault(side_by_side_key(cfg, data), []).append(key)
+    groups.pop(None, None)
+    return [list(keys) for group in groups.values() for keys in chunked(group, at_once) if len(keys) > 1]
 
 # %% ../nbs/38_comparison.ipynb #c18f664c
 class _Worker:
@@ -113,7 +127,8 @@ def _worker_main():
         job = json.loads(line)
         try:
             data = read_data(job['shared'], job['table'], job['root'])
-            answer = {'row': _train_row(load_config(job['config']), job['variant'], data)}
+            row, = _train_rows([(job['variant'], load_config(job['config']))], data)
+            answer = {'row': row}
         except Exception as e: answer = {'error': f'{type(e).__name__}: {e}'}
         print(json.dumps(answer), file=answers, flush=True)
 
@@ -177,16 +192,19 @@ def _train_all(
     data: TrainingData,
     shared: Config,  # what `data` was prepared with
     pool: _WorkerPool,
-    processes: int | None,  # None: as many as pay after the first has been timed
+    processes: int | None,  # None: side by side, or as many as pay after the first has been timed
 ):
     "Yield (key, row) as the trainings end"
     runs = dict(runs)
+    for keys in _side_by_side(runs, data) if processes is None else ():
+        rows = _train_rows([runs.pop(key) for key in keys], data)
+        yield from zip(keys, rows)
     while runs and (processes is None or processes < 2):
         key = next(iter(runs))
-        variant, cfg = runs.pop(key)
-        row = _train_row(cfg, variant, data)
+        run = runs.pop(key)
+        row, = _train_rows([run], data)
         yield key, row
-        if processes is None: processes = _good_processes(len(runs), row['seconds'], data, cfg.train.device)
+        if processes is None: processes = _good_processes(len(runs), row['seconds'], data, run[1].train.device)
     if not runs: return
     pool.start(processes)
     with tempfile.TemporaryDirectory() as folder: yield from pool.rows(_jobs(runs, data, shared, folder))
@@ -216,7 +234,7 @@ def compare(
     data=None,  # as in `train_unifex`
     seeds: int = 3,  # trainings of each variant, with successive seeds
     save: str | Path | None = None,  # CSV file of the rows: read first, and written after each training
-    processes: int | None = None,  # trainings at a time; None: as many as pay after the first has been timed
+    processes: int | None = None,  # None: side by side where that is possible, else as many as pay
     progress: bool = True,  # show a bar
     **overrides,  # values of the configuration
 ) -> pd.DataFrame:  # a row a training: what was varied, seed, scores, trained, parameters, seconds

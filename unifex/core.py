@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['user_path', 'atomic_path', 'write_text', 'printable', 'map_threads', 'one_core_threads', 'nearest', 'first_few',
            'nearest_path', 'encode_name', 'decode_name', 'require_packages', 'import_object', 'default_device',
-           'cache_dir']
+           'torch_defaults', 'cache_dir']
 
 # %% ../nbs/00_core.ipynb #e29f3b3e
 import difflib
@@ -19,7 +19,7 @@ import sys
 import tempfile
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from tqdm import tqdm
@@ -70,7 +70,8 @@ def _disk_errors(path, folder):
         is_disk = number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
         is_ours = number and str(name).startswith(str(folder))
         if not (is_disk or is_ours):
-            if shutil.disk_usage(folder).free >= 2**14: raise
+            is_full = 'No space left' in str(e) or shutil.disk_usage(folder).free < 2**14
+            if not is_full: raise
             number = errno.ENOSPC
         raise OSError(number, os.strerror(number), str(path)) from e
 
@@ -188,13 +189,19 @@ def encode_name(
     name: str,  # as Python's `os` gives it
 ) -> str:
     "`name` as text that can be written anywhere"
+    if not _UNSAFE.search(name): return name
+    try: name = name.encode('utf-8', 'surrogateescape').decode('utf-8', 'surrogateescape')  # undoes a C locale
+    except UnicodeEncodeError: pass  # a surrogate that stands for no byte
     return _UNSAFE.sub(lambda found: _escape(found[0]), name)
 
 def decode_name(
     name: str,  # from `encode_name`
 ) -> str:
     "`name` as the disk knows it"
-    return _ENCODED.sub(lambda found: bytes(ord(c) & 0xff for c in found[0]).decode('utf-8', 'surrogateescape'), name)
+    if name.isascii(): return name
+    name = _ENCODED.sub(lambda found: bytes(ord(c) & 0xff for c in found[0]).decode('utf-8', 'surrogateescape'), name)
+    if sys.getfilesystemencoding() == 'utf-8': return name
+    return os.fsdecode(name.encode('utf-8', 'surrogateescape'))
 
 # %% ../nbs/00_core.ipynb #bb37ddca
 _MODULES = {
@@ -249,8 +256,20 @@ def default_device(
     raise ValueError(f"device '{device}' is not on this machine, which has {n} of that kind; "
                      'leave it empty or take cpu')
 
+# %% ../nbs/00_core.ipynb #aa4910f3
+@contextmanager
+def torch_defaults():
+    "Context: new tensors are float32 and on the CPU, and take gradients, whatever the caller has set"
+    import torch
+    dtype = torch.get_default_dtype()
+    on_cpu = torch.empty(0).device.type == 'cpu'
+    torch.set_default_dtype(torch.float32)
+    try:
+        with nullcontext() if on_cpu else torch.device('cpu'), torch.inference_mode(False), torch.enable_grad(): yield
+    finally: torch.set_default_dtype(dtype)
+
 # %% ../nbs/00_core.ipynb #4e6054fd
 def cache_dir() -> Path:
     "The user's cache folder for unifex; it need not exist yet"
-    if os.environ.get('UNIFEX_CACHE'): return Path(os.environ['UNIFEX_CACHE'])
-    return Path(os.environ.get('XDG_CACHE_HOME') or Path.home()/'.cache')/'unifex'
+    if os.environ.get('UNIFEX_CACHE'): return user_path(os.environ['UNIFEX_CACHE'])
+    return user_path(os.environ.get('XDG_CACHE_HOME') or Path.home()/'.cache')/'unifex'

@@ -15,12 +15,13 @@ from dataclasses import dataclass, field, fields
 from importlib import resources
 from pathlib import Path
 import numpy as np, pandas as pd, yaml
+from fastcore.basics import patch
 from fastcore.meta import delegates
 from .core import cache_dir, decode_name, encode_name, first_few, import_object, nearest, nearest_path, user_path
 from .images import IMAGE_EXTENSIONS, looks_like_picture
 from .splits import sample_table
-from .tables import SPLITS, DuplicateImageError, TableError, check_table, image_paths, make_table, name_columns
-from .tables import read_columns, read_table, relative_paths, require_labels
+from .tables import SPLITS, DuplicateImageError, TableError, check_table, has_class_ids, image_paths, make_table
+from .tables import name_columns, read_columns, read_table, relative_paths, require_labels
 
 # %% ../nbs/04_datasets.ipynb #a6e68bf7
 class DatasetError(TableError):
@@ -127,9 +128,10 @@ def has_dataset(
     root: str | Path,  # data root
 ) -> bool:
     "Whether a data set lies under `root`, in whole or in part: its folder, with at least one of its annotation files"
-    card, root = get_card(key), Path(root).expanduser()
-    folders = {*_folders(card, root), root} if card.files else _folders(card, root)
-    return any(folder.is_dir() and (not card.files or len(_missing(card, folder)) < len(card.files)) for folder in folders)
+    card, root = get_card(key), user_path(root)
+    folders = [*_folders(card, root), root] if card.files else _folders(card, root)
+    begun = [not card.files or len(_missing(card, folder)) < len(card.files) for folder in folders if folder.is_dir()]
+    return any(begun)
 
 # %% ../nbs/04_datasets.ipynb #56265549
 _COLUMN = re.compile(r'\{([^{}\[\]]+)(?:\[(\d*)(:?)(\d*)\])?\}')  # {column}, {column[0]}, {column[:3]}
@@ -312,32 +314,36 @@ class _FolderWalk:
 
     def _pass_over(self, kind, parts): self.over.setdefault(kind, []).append('/'.join(parts))
 
-    def _enter(self, path, parts, above):
-        "Look at a folder, whose `parts` lead to it from the top, below those of the identities `above`"
-        try: entries = sorted(os.scandir(path), key=lambda entry: entry.name)
-        except OSError as e: return self._pass_over(f'folder that cannot be read ({e.strerror})', parts or (path,))
-        is_ours = parts and _is_ours({entry.name for entry in entries})
-        if is_ours: return self._pass_over('folder that unifex wrote', parts)
-        entries = [entry for entry in entries if not _is_system(entry.name)]
-        for entry in entries:
-            if not entry.is_dir(): self._add(entry, parts)
-        above = [*above, self._identity(path)]
-        for entry in entries:
-            if entry.is_dir(): self._enter_below(entry, (*parts, encode_name(entry.name)), above)
-
     def _add(self, entry, parts):
         parts = (*parts, encode_name(entry.name))
         kind = _odd_file(entry)
         if kind: self._pass_over(kind, parts)
         else: self.pictures.append(parts)
 
-    def _enter_below(self, entry, parts, above):
-        here = self._identity(entry.path)
-        if here in self.exclude: return
-        if here in above: return self._pass_over('link to a folder above it', parts)
-        first = self.paths.setdefault(here, '/'.join(parts))
-        if first != '/'.join(parts): self.again.append(f"{'/'.join(parts)} is {first}")
-        self._enter(entry.path, parts, above)
+# %% ../nbs/04_datasets.ipynb #4fe14d15
+@patch
+def _enter(self: _FolderWalk, path, parts, above):
+    "Look at a folder, whose `parts` lead to it from the top, below those of the identities `above`"
+    try: entries = sorted(os.scandir(path), key=lambda entry: entry.name)
+    except OSError as e: return self._pass_over(f'folder that cannot be read ({e.strerror})', parts or (path,))
+    is_ours = parts and _is_ours({entry.name for entry in entries})
+    if is_ours: return self._pass_over('folder that unifex wrote', parts)
+    entries = [entry for entry in entries if not _is_system(entry.name)]
+    for entry in entries:
+        if not entry.is_dir(): self._add(entry, parts)
+    above = [*above, self._identity(path)]
+    for entry in entries:
+        if entry.is_dir(): self._enter_below(entry, (*parts, encode_name(entry.name)), above)
+
+@patch
+def _enter_below(self: _FolderWalk, entry, parts, above):
+    "Enter a folder unless it is excluded, or a link that leads back"
+    here = self._identity(entry.path)
+    if here in self.exclude: return
+    if here in above: return self._pass_over('link to a folder above it', parts)
+    first = self.paths.setdefault(here, '/'.join(parts))
+    if first != '/'.join(parts): self.again.append(f"{'/'.join(parts)} is {first}")
+    self._enter(entry.path, parts, above)
 
 # %% ../nbs/04_datasets.ipynb #7cd7aaa6
 def _count(kind, paths):
@@ -392,8 +398,7 @@ def _tell_same_label(folder, pictures, labels, has_splits):
         path = parts[has_splits:-1]
         above.setdefault(label, set()).add('/'.join(path[:path.index(label) + 1]))
     twice = [sorted(paths) for paths in above.values() if len(paths) > 1]
-    if twice: warnings.warn(f"{folder}: {len(twice):,} labels stand in several folders and are one class each, "
-                            f"such as {first_few(twice[0])}")
+    if twice: warnings.warn(f'{folder}: folders of one name are one class: {first_few(map(" and ".join, twice))}')
 
 # %% ../nbs/04_datasets.ipynb #7b9d0d5a
 _KINDS = '*.jpg, *.png, *.webp and the like'
@@ -429,7 +434,8 @@ def _labeled_table(folder, walk, dataset, domain, label_level):
     pictures, labels, splits = _labeled_rows(folder, walk, label_level)
     _tell_passed_over(folder, walk)
     if not pictures:
-        wanted = f'{folder.name}/CLASS/{_KINDS}' if label_level is None else f'folders at label_level={label_level}'
+        if label_level is None: wanted = f'{folder.name}/CLASS/{_KINDS}'
+        else: wanted = f'pictures in more folders than {max(map(len, walk.pictures)) - 1} for label_level={label_level}'
         raise DatasetError(f'{folder}: no pictures in folders of it; expected {wanted}')
     dataset = dataset or encode_name(folder.resolve().name)
     return make_table(['/'.join(parts) for parts in pictures], labels, dataset, domain or dataset, splits)
@@ -479,10 +485,21 @@ def _check_there(table, root, start):
     n_missing = sum(not path.exists() for path in paths)
     if n_missing < len(paths): return
     first = table.image.iloc[0]
-    nearby = [Path.cwd(), *Path(os.path.abspath(start)).parents]
+    nearby = [Path.cwd(), *(parent for o in (start, root) for parent in Path(os.path.abspath(o)).parents)]
     there = next((f'; {folder} has it' for folder in nearby if (folder/decode_name(first)).is_file()), '')
     raise DatasetError(f'none of the {n_missing:,} pictures is below {root}, not {first} for one{there}; give root= '
                        '(--root), the folder that the paths are relative to')
+
+# %% ../nbs/04_datasets.ipynb #e3970209
+def _moved(df, old, root):
+    "Rows of pictures that were below `old`, (`df` with paths below `root`, `root`)"
+    images = f'{old.as_posix()}/' + df.image
+    first = Path(images.iloc[0])
+    for above in reversed(first.parents):
+        prefix = f"{above.as_posix().rstrip('/')}/"
+        is_there = (root/decode_name(str(first.relative_to(above)))).is_file()
+        if is_there and images.str.startswith(prefix).all(): return df.assign(image=images.str[len(prefix):]), root
+    raise DatasetError(f'absolute paths below {old}, and no {first.name} below root={root} to go with them')
 
 # %% ../nbs/04_datasets.ipynb #a17c5b0e
 def _load_folder(folder, dataset, domain, label_level, exclude):
@@ -503,10 +520,10 @@ def _load_folder(folder, dataset, domain, label_level, exclude):
 def _load_table(df, start, root, **columns):
     "(annotation table, root) of rows whose paths are relative to `root`, or to `start` where it is None"
     df, found = relative_paths(name_columns(df, **columns), root or start)
-    if root and found != root:
-        raise DatasetError(f'absolute paths below {found}, which is not below root={root}; leave out root=')
-    if 'class_id' in df: df = df.rename(columns={'class_id': 'own_class_id'})
+    if root and found != root: df, found = _moved(df, found, root)
     table = check_table(df.assign(image=_as_on_disk(df.image, found)))
+    if has_class_ids(table): table = table.assign(class_id=pd.to_numeric(table.class_id).astype(np.int64))
+    else: table = table.rename(columns={'class_id': 'own_class_id'})
     _check_there(table, found, start)
     return table, found
 

@@ -33,10 +33,10 @@ from tqdm import tqdm
 
 from .backbones import (
     Backbone, WeightsError, backbone_from_card, count_flops, create_backbone, freeze, load_strictly, weights_source)
-from .core import atomic_path, decode_name, nearest, one_core_threads, user_path
+from .core import atomic_path, decode_name, nearest, one_core_threads, user_path, torch_defaults
 from .datasets import load_pictures
 from .engines import Engine, create_engine
-from .hub import Uploaded, fetch, is_address, push
+from .hub import HubError, Uploaded, fetch, is_address, offline_if_unreachable, push
 from .images import MAX_PIXELS, ImageError, decode_image
 from .necks import Neck, create_neck
 from .transforms import Preproc, normalize, resize
@@ -142,6 +142,7 @@ class Pictures:
 
 _TABLES = '.csv', '.tsv', '.parquet', '.pq'
 
+# %% ../nbs/16_embedder.ipynb #2ebfa70a
 def _is_one(x) -> bool:
     "Whether `x` is a path, the bytes of a file, an open file or a Pillow picture"
     return isinstance(x, (str, os.PathLike, bytes, bytearray, memoryview, Image.Image)) or hasattr(x, 'read')
@@ -173,8 +174,8 @@ def as_pictures(
         pictures = _channels_first(x)
         return Pictures(pictures, False) if pictures.ndim == 4 else Pictures([pictures], True)
     if isinstance(x, Iterable): return Pictures(x)
-    raise TypeError(f'{type(x).__name__} holds no pictures: give a path, bytes, an open file, a Pillow picture, a uint8 '
-                    'array or tensor, a list or iterator of them, a folder or a table')
+    raise TypeError(f'{type(x).__name__} holds no pictures: give a path, bytes, an open file, a Pillow picture, a '
+                    'uint8 array or tensor, a list or iterator of them, a folder or a table')
 
 # %% ../nbs/16_embedder.ipynb #8c2bc3d8
 def _pixels(item, max_pixels: int) -> Tensor:
@@ -210,7 +211,7 @@ def _read_ahead(
                 yield [f.result() for f in coming.popleft()]
         finally: pool.shutdown(cancel_futures=True)
 
-# %% ../nbs/16_embedder.ipynb #333d2b89
+# %% ../nbs/16_embedder.ipynb #c02426dd
 @patch
 def engine(self: Embedder,
     engine: str | Engine = 'auto',  # see `create_engine`
@@ -263,6 +264,7 @@ def _stack(vectors: list, dim: int) -> np.ndarray:
     return np.stack(vectors) if vectors else np.zeros((0, dim), np.float32)
 
 @patch
+@torch_defaults()
 def embed_rows(self: Embedder,
     pictures: Pictures,  # of a folder or table
     **kwargs,  # `batch_size`, `num_workers`, `progress`, `max_pixels`, as in `embed`
@@ -289,6 +291,7 @@ def warn_failed(
     warnings.warn(f'{len(failed):,} of {n:,} pictures cannot be read and are left out: {listed}{more}', stacklevel=3)
 
 @patch
+@torch_defaults()
 def embed(self: Embedder,
     pictures,  # a path, bytes, open file, Pillow picture, uint8 array or tensor; a list or iterator; a folder; a table
     root: str | Path | None = None,  # what a table's paths are relative to; None: its folder, or the current one
@@ -411,7 +414,7 @@ def save(self: Embedder,
     readme: str = '',  # in place of `embedder_card`
 ) -> Path:  # the folder
     "Write the embedder, whole or not at all; FileExistsError where the folder holds other files"
-    folder = Path(folder)
+    folder = user_path(folder)
     if folder.exists() and not folder.is_dir(): raise FileExistsError(f'{folder} is a file: save to a folder')
     other = sorted({f.name for f in folder.iterdir()} - set(_FILES)) if folder.is_dir() else []
     if other:
@@ -442,6 +445,7 @@ def _neck_dtype(weights: dict) -> torch.dtype:
     found = (v.dtype for k, v in weights.items() if k.startswith('neck.') and v.is_floating_point())
     return next(found, torch.float32)
 
+@torch_defaults()
 def load_embedder(
     source: str | Path,  # a folder of `Embedder.save`, a run, or an address such as 'hf:owner/name@revision'
     **kwargs,  # for an address: arguments of its hub, such as `token`
@@ -503,7 +507,11 @@ def from_pretrained(cls: Embedder,
 ) -> Embedder:  # in eval mode, on the CPU
     "The embedder there; of a folder without the mixin, which warns where there is no config.json"
     if Path(source).is_dir(): return load_embedder(source)
-    return PyTorchModelHubMixin.from_pretrained.__func__(cls, source, **kwargs)
+    with offline_if_unreachable() as no_network:
+        try: return PyTorchModelHubMixin.from_pretrained.__func__(cls, source, **kwargs)
+        except OSError:
+            if not no_network: raise
+    raise HubError(f'{source} cannot be fetched: there is no network, and it is not in the cache')
 
 # %% ../nbs/16_embedder.ipynb #2f65c0d9
 def zero_shot_embedder(
@@ -525,6 +533,7 @@ def zero_shot_embedder(
 
 # %% ../nbs/16_embedder.ipynb #e834ee7a
 @patch
+@torch_defaults()
 def features(self: Embedder,
     pictures,  # see `embed`
     **kwargs,  # `batch_size`, `num_workers`, `progress`, `max_pixels`, as in `embed`

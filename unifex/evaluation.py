@@ -18,11 +18,12 @@ import numpy as np
 import pandas as pd
 from fastcore.basics import patch
 
-from .core import atomic_path, nearest, nearest_path, write_text
+from .core import atomic_path, nearest, nearest_path, user_path, write_text
 from .knn import iter_knn, knn
 from .metrics import average_precision, bootstrap_mean, mean_by, mmp_at_k, recall_at_k
 from .splits import exclusions, query_index, split_mask
-from .tables import CLASS, check_table, make_table, read_columns, read_table, require_labels, write_table
+from .tables import CLASS, add_class_ids, check_table, has_class_ids, make_table, name_columns, read_columns
+from .tables import read_table, require_labels, write_table
 
 # %% ../nbs/22_evaluation.ipynb #4df4eac0
 def _as_float32(x):
@@ -81,7 +82,7 @@ def save(
     path: str | Path,  # a folder, or a file that ends in .parquet
 ) -> Path:  # `path`
     "Write vectors and table, whole or not at all; an older version is replaced"
-    path = Path(path)
+    path = user_path(path)
     if path.suffix.lower() == '.parquet':
         return write_table(self.table.assign(vector=list(self.vectors)), path)
     _refuse_others(path)
@@ -108,7 +109,7 @@ def load(
     path: str | Path,  # what `Embeddings.save` wrote
 ) -> Embeddings:
     "Read vectors and table"
-    path = Path(path)
+    path = user_path(path)
     if path.suffix.lower() == '.parquet' and path.is_file():
         return cls(*_split_vectors(read_columns(path), 'vector', path))
     missing = [o for o in _FILES if not (path/o).is_file()]
@@ -117,30 +118,32 @@ def load(
     return cls(_load_npy(path/'vectors.npy'), read_table(path/'table.csv'))
 
 # %% ../nbs/22_evaluation.ipynb #cbbb75ec
-def _complete(table):
+def _complete(table, image, label):
     "A table of anybody's with names for the pictures, and a data set for each domain"
-    n = pd.Series(np.arange(len(table)).astype(str), index=table.index)
-    table = table.assign(image=table.get('image', n))
-    if 'dataset' in table or 'domain' not in table: return table
-    return table.assign(dataset=table.domain)
+    header = [str(c).strip().lower() for c in table]
+    if image.lower() not in header: table = table.assign(**{image: np.arange(len(table)).astype(str)})
+    dataset = 'domain' if 'domain' in header and 'dataset' not in header else None
+    return name_columns(table, image, label, dataset)
 
 # %% ../nbs/22_evaluation.ipynb #f52769e5
 def read_embeddings(
     path: str | Path,  # a folder or file of `Embeddings.save`, a .parquet with a column of vectors, or an .npy (N, D)
     table: str | Path | pd.DataFrame | None = None,  # the N rows of an .npy, or their file: label, and what is known
     column: str = 'vector',  # of a .parquet: the one that holds the vectors
+    image: str = 'image',  # column with the names of the pictures, where there is one
+    label: str = 'label',  # column with the labels
 ) -> Embeddings:
     "Embeddings of any model from files"
-    path = Path(path)
+    path = user_path(path)
     if not path.exists(): raise FileNotFoundError(f'there is no {path}{nearest_path(path)}')
     if path.is_dir(): return Embeddings.load(path)
     if path.suffix == '.parquet':
         vectors, table = _split_vectors(read_columns(path), column, path)
-        return Embeddings(vectors, _complete(table))
+        return Embeddings(vectors, _complete(table, image, label))
     if path.suffix != '.npy': raise ValueError(f'{path}: give a folder of Embeddings.save, a .parquet or an .npy')
     if table is None: raise ValueError(f'{path} has no labels; give its table: a row a vector, with a column label')
     if not isinstance(table, pd.DataFrame): table = read_columns(table)
-    return Embeddings(_load_npy(path), _complete(table))
+    return Embeddings(_load_npy(path), _complete(table, image, label))
 
 # %% ../nbs/22_evaluation.ipynb #dc86b971
 def join_embeddings(
@@ -483,7 +486,8 @@ def query_index(self: Embeddings) -> tuple[Embeddings, Embeddings | None]:
     "What is searched for and what is searched; all and None (among themselves) where the table does not say"
     table = self.table
     if 'split' not in table: return self, None
-    if 'class_id' in table: query, index = query_index(table)
+    if not has_class_ids(table) and split_mask(table, 'train').any(): table = add_class_ids(table)
+    if has_class_ids(table): query, index = query_index(table)
     else: query, index = split_mask(table, 'query'), split_mask(table, 'index')
     if not query.any() or index is not None and not index.any(): return self, None
     return self[query], None if index is None else self[index]

@@ -6,7 +6,7 @@
 __all__ = ['FORMATS', 'test_pictures', 'ExportError', 'load_export', 'check_export', 'export', 'export_table']
 
 # %% ../nbs/17_exports.ipynb #60748280
-import copy, inspect, json, logging, math, os, sys, time, warnings, zipfile
+import copy, errno, inspect, json, logging, math, os, shutil, sys, time, warnings, zipfile
 from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -146,9 +146,15 @@ def export(
     if wrong: raise TypeError(f'the format {format} has no option {wrong[0]!r}{nearest(wrong[0], known)}')
     if format == 'safetensors': return write(embedder, path, **options)
     with atomic_path(path) as tmp:
+        _require_room(embedder, tmp.parent)
         write(embedder, tmp, **options)
         _move_data(tmp, path)
     return path
+
+def _require_room(embedder, folder):
+    "`OSError` where the disk is too small for the weights: torch ends the whole process when a disk fills up under it"
+    size = sum(4*v.numel() for v in embedder.state_dict().values())
+    if shutil.disk_usage(folder).free < 1.1*size + 2**21: raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 # %% ../nbs/17_exports.ipynb #85348f58
 class _Exported(nn.Module):

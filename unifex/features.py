@@ -21,7 +21,7 @@ from fastcore.meta import delegates
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from .core import cache_dir, default_device
+from .core import cache_dir, default_device, user_path
 from .distributed import gather, rank0_only, ranks, shard, unshard
 from .engines import Engine, create_engine, engine_card
 from .evaluation import Embeddings
@@ -350,7 +350,7 @@ def store_table(
     folder: str | Path | None = None,  # that holds stores; None: the user's cache
 ) -> pd.DataFrame:  # a row a store
     "The stores in a folder: what made them, and how much they hold"
-    folder = Path(folder or cache_dir()/'features')
+    folder = user_path(folder or cache_dir()/'features')
     rows = {}
     for path in sorted(folder.glob('*/card.json')):
         card = json.loads(path.read_text())

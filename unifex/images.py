@@ -25,7 +25,8 @@ from .core import atomic_path, decode_name, require_packages, user_path
 # %% ../nbs/01_images.ipynb #f16b203f
 IMAGE_EXTENSIONS = (
     '.jpg', '.jpeg', '.jpe', '.jfif', '.jif', '.mpo', '.png', '.apng', '.webp', '.gif', '.bmp', '.dib', '.tif', '.tiff',
-    '.avif', '.heic', '.heif', '.hif', '.jxl', '.jp2', '.j2k', '.jpf', '.jpx', '.ppm', '.pgm', '.pbm', '.pnm', '.tga', '.ico')
+    '.avif', '.heic', '.heif', '.hif', '.jxl', '.jp2', '.j2k', '.jpf', '.jpx', '.ppm', '.pgm', '.pbm', '.pnm',
+    '.tga', '.ico')
 MAX_PIXELS = 89_478_485  # the size at which Pillow starts to warn of a decompression bomb
 
 class ImageError(ValueError):
@@ -59,19 +60,18 @@ def looks_like_picture(
 # %% ../nbs/01_images.ipynb #ae4228c2
 def _read_file(path):
     "The bytes of a regular file; a pipe or a device might have no end, or never begin"
-    path = user_path(path)
+    path = os.path.expanduser(path)
     status = os.stat(path)
     if stat.S_ISDIR(status.st_mode): raise OSError('a folder, not a file')
     if not stat.S_ISREG(status.st_mode): raise OSError('a pipe, a socket or a device, not a file')
     if status.st_size > 2**28 and not looks_like_picture(path): raise OSError('a large file that is no picture')
-    return path.read_bytes()
+    with open(path, 'rb', buffering=0) as f: return f.read()
 
 def _read_open(file):
     "The bytes of a binary file that somebody has opened, from its beginning"
+    if isinstance(file, io.TextIOBase): raise OSError("opened as text; open it in mode 'rb'")
     if file.seekable(): file.seek(0)
-    data = file.read()
-    if isinstance(data, str): raise OSError("opened as text; open it in mode 'rb'")
-    return data
+    return file.read()
 
 def _reader(src):
     "A name to show in messages, and the function that reads `src`"
@@ -115,9 +115,9 @@ def _jpeg_segments(data):
         i += size
     return segments
 
-def _orientation(data, segments):
+def _orientation(data, header):
     "EXIF orientation 1..8 of the JPEG `data`"
-    if not any(s.startswith(b'Exif\0\0') or b'tiff:Orientation' in s for s in segments): return 1
+    if b'Exif\0\0' not in header and b'tiff:Orientation' not in header: return 1
     try:
         with Image.open(io.BytesIO(data)) as im: return im.getexif().get(0x0112, 1)
     except Exception: return 1
@@ -168,6 +168,7 @@ def _jpeg_profile(segments):
 # %% ../nbs/01_images.ipynb #a430199d
 def _check_size(name, width, height, max_pixels):
     n = width*height
+    if not n: raise ImageError(f'{name}: {width} x {height} pixels are none')
     if max_pixels and n > max_pixels:
         raise ImageError(f'{name}: {width} x {height} = {n:,} pixels, more than max_pixels={max_pixels:,}')
 
@@ -175,10 +176,11 @@ def _fast_pixels(data, is_gray):
     "(H, W, 3) uint8 of a JPEG, sRGB and upright"
     pixels = simplejpeg.decode_jpeg(data)
     segments = _jpeg_segments(data)
-    profile = _jpeg_profile(segments)
+    header = b''.join(segments)
+    profile = _jpeg_profile(segments) if _MARK in header else None
     transform = _transform(profile, 'L' if is_gray else 'RGB') if profile else None
     if transform: pixels = np.array(transform.apply(Image.fromarray(pixels[..., 0] if is_gray else pixels)))
-    turn = _UPRIGHT.get(_orientation(data, segments))
+    turn = _UPRIGHT.get(_orientation(data, header))
     return pixels if turn is None else np.ascontiguousarray(turn(pixels))
 
 def _decode_jpeg(name, data, max_pixels):
@@ -263,15 +265,21 @@ def _add_plugin(data):
         return True
     return False
 
+# %% ../nbs/01_images.ipynb #12fc8efe
+def _accepts(accept, data):
+    "Whether a plugin takes `data`, by its function for the first bytes; a text in its place says what is missing"
+    if accept is None: return True
+    try: answer = accept(data[:16])
+    except Exception: return False  # fewer bytes than it looks at
+    return bool(answer) and not isinstance(answer, str)
+
 def _try_plugins(data):
     "The picture as the first of Pillow's plugins opens it, or the error of the one that should have"
     Image.preinit()
     Image.init()
     error = Image.UnidentifiedImageError()
-    for name in [name for name in Image.ID if name not in _PROGRAMS]:
-        factory, accept = Image.OPEN[name]
-        accepted = accept is None or accept(data[:16])
-        if not accepted or isinstance(accepted, str): continue  # a text says what is missing
+    for factory, accept in [Image.OPEN[name] for name in Image.ID if name not in _PROGRAMS]:
+        if not _accepts(accept, data): continue
         try: return factory(io.BytesIO(data), '')
         except Exception as e:
             if accept: error = e

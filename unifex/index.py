@@ -17,9 +17,10 @@ import numpy as np
 import pandas as pd
 from fastcore.basics import patch
 
-from .core import atomic_path, encode_name, nearest, require_packages, user_path, write_text
+from .core import decode_name, encode_name, nearest, require_packages, user_path, write_text
 from .embedder import Embedder, Pictures, as_pictures, load_embedder, warn_failed
 from .evaluation import Embeddings
+from .images import MAX_PIXELS
 from .knn import knn_chunks
 from .tables import make_table
 
@@ -162,25 +163,27 @@ class _Query(NamedTuple):
 def _in_root(index, item):
     "A path that is relative to the root of the index, made whole; anything else as it is"
     if index.root is None or not isinstance(item, (str, os.PathLike)): return item
-    there = index.root/item
+    there = index.root/decode_name(os.fspath(item))
     return there if not user_path(item).exists() and there.is_file() else item
 
-def _embed_query(index, query) -> _Query:
+def _embed_query(index, query, max_pixels: int) -> _Query:
+    "The vectors of pictures; those of several that cannot be read are left out, with a warning"
     pictures = as_pictures(_in_root(index, query))
-    items = pictures.items
-    if isinstance(items, list): pictures.items = items = [_in_root(index, o) for o in items]
-    if pictures.table is None:
-        x = index.embedder.embed(pictures)
-        return _Query(x, np.arange(len(x)), pictures.single, items)
-    x, _, failed = index.embedder.embed_rows(pictures)
+    if pictures.single:
+        x = index.embedder.embed(pictures, max_pixels=max_pixels)
+        return _Query(x, np.arange(1), True, pictures.items)
+    items = [_in_root(index, o) for o in pictures.items]
+    if not items: return _Query(np.zeros((0, index.dim), np.float32), np.arange(0), False, [])
+    table = make_table([str(i) for i in range(len(items))])
+    x, kept, failed = index.embedder.embed_rows(Pictures(items, table=table), max_pixels=max_pixels)
     warn_failed(failed, len(items))
-    good = np.flatnonzero(~pictures.table.image.isin(failed.image))
-    return _Query(x, good, False, [items[i] for i in good])
+    numbers = kept.image.to_numpy(np.int64)
+    return _Query(x, numbers, False, [items[i] for i in numbers])
 
-def _query(index, query, vectors) -> _Query:
+def _query(index, query, vectors, max_pixels: int) -> _Query:
     "What was asked for, as vectors"
     if (query is None) == (vectors is None): raise TypeError('search takes a query (pictures) or vectors=')
-    if query is not None: return _embed_query(index, query)
+    if query is not None: return _embed_query(index, query, max_pixels)
     x = getattr(vectors, 'vectors', vectors)
     if hasattr(x, 'detach'): x = (x.float() if x.is_floating_point() else x).detach().cpu()
     x = np.asarray(x)
@@ -230,13 +233,14 @@ def search(self: Index,
     *,
     vectors=None,  # in place of a query: (D,) or (Q, D) floats, or `Embeddings`
     exclude=None,  # ids that must not be found; or 'self': the picture of a query, known by its path
+    max_pixels: int = MAX_PIXELS,  # of a query; 0: no limit
 ) -> pd.DataFrame:  # a row a neighbor: [query, if several,] rank, score (cosine), id, the table's columns
     "The nearest pictures; exact for the vectors as they are stored, unless there is an IVF"
-    if k < 1: raise ValueError(f'k must be at least 1, not {k}')
+    if not isinstance(k, (int, np.integer)) or k < 1: raise ValueError(f'k must be a whole number from 1, not {k!r}')
     hidden = _excluded_ids(exclude)
     is_self = isinstance(exclude, str)
-    if is_self and query is None: raise ValueError("vectors have no path to be known by: exclude takes ids here, not 'self'")
-    asked = _query(self, query, vectors)
+    if is_self and query is None: raise ValueError("vectors have no path to be known by: exclude takes ids here")
+    asked = _query(self, query, vectors, max_pixels)
     scores, rows = _nearest(self, asked.vectors, k + len(hidden) + is_self)
     keep = ~np.isin(self.ids[rows], hidden)
     if is_self: keep &= rows != _own_rows(self, asked)[:, None]
@@ -346,6 +350,7 @@ def _write_files(index: Index, path: Path, tag: str) -> dict:
         raise OSError(f'{path}: the index could not be written ({e}); what was there is still whole') from e
     return files
 
+# %% ../nbs/23_index.ipynb #0ee9e7fc
 @patch
 def save(self: Index,
     path: str | Path,  # a folder, or a file that ends in .parquet
@@ -523,10 +528,11 @@ def search(self: QdrantIndex,
     *,
     vectors=None,  # as in `Index.search`
     exclude=None,  # ids that must not be found
+    max_pixels: int = MAX_PIXELS,  # of a query; 0: no limit
 ) -> pd.DataFrame:  # as from `Index.search`
     "The nearest pictures of the collection"
     hidden = _as_ids([] if exclude is None else exclude)
-    asked = _query(self, query, vectors)
+    asked = _query(self, query, vectors, max_pixels)
     found = []
     for number, v in zip(asked.numbers, _unit_rows(asked.vectors)):
         points = self.client.query_points(self.name, query=v.tolist(), limit=k + len(hidden)).points

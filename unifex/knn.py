@@ -21,7 +21,7 @@ def _vectors(x, name: str, device=None) -> Tensor:
     if not isinstance(x, Tensor): x = torch.from_numpy(np.require(x, np.float32, ('C', 'W')))
     if x.ndim != 2 or 0 in x.shape:
         raise ValueError(f'{name} must have the shape (rows, numbers) with at least one row, not {tuple(x.shape)}')
-    x = x.detach().to(device, torch.float32)
+    x = x.detach().to(device or x.device, torch.float32)
     if x.sum().isfinite(): return x  # the quick look
     bad = ~x.isfinite().all(1)
     if bad.any():
@@ -39,7 +39,7 @@ def _unit(x: Tensor, name: str) -> Tensor:
 # %% ../nbs/21_knn.ipynb #1e5dede2
 def _exclusion_keys(exclude, exclude_self: bool, q: Tensor, x: Tensor) -> list[tuple[Tensor, Tensor]]:
     "Pairs of int64 keys, of the queries (Q,) and of the index (N,); ValueError where their numbers do not fit"
-    pairs = [tuple(torch.as_tensor(np.asarray(keys)).to(x.device) for keys in pair) for pair in exclude]
+    pairs = [tuple(torch.as_tensor(np.asarray(keys), device=x.device) for keys in pair) for pair in exclude]
     for a, b in pairs:
         if (len(a), len(b)) != (len(q), len(x)):
             raise ValueError(f'exclude needs a key for each of {len(q)} queries and {len(x)} rows, '
@@ -298,7 +298,7 @@ def knn_chunks(
     max_bytes: int = 2**28,  # working memory, about
 ) -> tuple:  # distances (Q, k) and ids (Q, k), as `knn` gives them; ids count through all pieces
     "Exact `k` nearest neighbors in an index of which one piece at a time is in memory"
-    q = torch.as_tensor(queries)
+    q = queries if isinstance(queries, Tensor) else torch.as_tensor(queries, device='cpu')
     best, start = None, 0
     for x in chunks:
         keys = [(a, np.asarray(b)[start:start + len(x)]) for a, b in exclude]

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['load_data', 'config_backbone', 'config_embedder', 'TrainingData', 'rows_key', 'prepare_data', 'prepare',
-           'extract_unifex', 'data_loaders', 'Training', 'train', 'save_run', 'describe_data', 'train_unifex',
-           'zero_shot_unifex', 'quickstart']
+           'extract_unifex', 'data_loaders', 'Training', 'train', 'side_by_side_key', 'train_many', 'save_run',
+           'describe_data', 'train_unifex', 'zero_shot_unifex', 'quickstart']
 
 # %% ../nbs/37_learner.ipynb #6b3a3a5b
 import hashlib
@@ -30,11 +30,12 @@ from fastcore.foundation import L
 from torch import Tensor, nn
 
 from .backbones import create_backbone, freeze
-from .callbacks import EMA, KeepBest, PrintLoss, RetrievalMetric, Unfreeze, alternate, lp_ft, lr_schedule
+from .callbacks import (
+    EMA, KeepBest, PrintLoss, RetrievalMetric, TrainingError, Unfreeze, alternate, lp_ft, lr_schedule)
 from .checkpoints import Checkpoint, tidy_checkpoints
 from .cleaning import check_pictures
 from .config import Config, ConfigError, load_config, override
-from .core import atomic_path, cache_dir, default_device, printable, require_packages, user_path
+from .core import atomic_path, cache_dir, default_device, printable, require_packages, user_path, torch_defaults
 from .datasets import dataset_root, get_card, has_dataset, load_datasets, load_pictures
 from .distributed import gather, init_ranks, rank0_only, ranks, run_device, shard, unshard
 from .embedder import Embedder, load_embedder, zero_shot_embedder
@@ -49,6 +50,7 @@ from .necks import create_neck
 from .runs import (
     Run, check_claim, check_place, claim_run, cloud_hub, config_head, publish_run, save_head, save_index, save_results,
     zero_shot_reports)
+from .side_by_side import Variant, fit_side_by_side
 from .splits import exclusions, hold_out, query_index, sample_table, set_aside, split_mask
 from .tables import CLASS, add_class_ids, class_counts, require_labels, write_table
 from .transforms import create_transform
@@ -143,9 +145,9 @@ def rows_key(
     return hashlib.blake2b(hashes.tobytes(), digest_size=8).hexdigest()
 
 # %% ../nbs/37_learner.ipynb #e891ceee
-def _readable(table, root, num_workers):
+def _readable(table, root, **how):
     "The rows whose picture can be read, and the others with their errors"
-    found = rank0_only(check_pictures, table, root, num_workers=num_workers)
+    found = rank0_only(check_pictures, table, root, **how)
     failed = found.loc[found.problem.isin(['missing', 'unreadable']), ['image', 'error']]
     return table[~table.image.isin(failed.image)].reset_index(drop=True), failed
 
@@ -177,7 +179,7 @@ def _extractor(cfg, backbone, root, **how):
     "`extract_features` as `cfg` says, for any table below `root`"
     return partial(
         extract_features, backbone, root=root, store=_store(cfg), dtype=cfg.train.store_dtype,
-        num_workers=cfg.dataloader.num_workers, device=_device(cfg),
+        num_workers=cfg.dataloader.num_workers, device=_device(cfg), max_pixels=cfg.dataset.max_pixels,
         engine=cfg.train.engine, precision=cfg.train.engine_precision, **how)
 
 def _extract_views(cfg, extract, table, backbone):
@@ -188,6 +190,7 @@ def _extract_views(cfg, extract, table, backbone):
     return extract(table=train, transform=transform, views=cfg.train.views)
 
 # %% ../nbs/37_learner.ipynb #c82e39c7
+@torch_defaults()
 def prepare_data(
     cfg: Config,
     backbone: nn.Module,  # from `config_backbone`
@@ -201,7 +204,9 @@ def prepare_data(
     if cfg.model.backbone.freeze and cfg.train.cache != 'no':
         features = extract(table=table)
         kept, failed = features.table, features.failed
-    else: kept, failed = _readable(table, root, cfg.dataloader.num_workers)
+    else:
+        how = dict(num_workers=cfg.dataloader.num_workers, max_pixels=cfg.dataset.max_pixels)
+        kept, failed = _readable(table, root, **how)
     _tell_failed(failed, len(table))
     kept = add_class_ids(kept)  # a class may have lost all its pictures
     if len(set(gather(rows_key(kept)))) > 1:
@@ -209,6 +214,7 @@ def prepare_data(
     if features: views = _extract_views(cfg, extract, kept, backbone)
     return TrainingData(kept, Path(root), failed, backbone, features and replace(features, table=kept), views)
 
+@torch_defaults()
 def prepare(
     config='quickstart',  # a preset's name, a YAML file, or a `Config`
     data=None,  # see `load_data`
@@ -220,6 +226,7 @@ def prepare(
     return prepare_data(cfg, config_backbone(cfg), table, root)
 
 # %% ../nbs/37_learner.ipynb #1dfd9b21
+@torch_defaults()
 def extract_unifex(
     config='quickstart',  # a preset's name, a YAML file, or a `Config`
     data=None,  # see `load_data`
@@ -257,7 +264,8 @@ def data_loaders(
     valid = data.table[query].reset_index(drop=True) if query.any() else None
     return image_dls(
         data.table[train].reset_index(drop=True), data.root, preproc, valid=valid, batch_size=batch_size,
-        num_workers=cfg.dataloader.num_workers, transform=transform if transform.random else None, **how)
+        num_workers=cfg.dataloader.num_workers, transform=transform if transform.random else None,
+        max_pixels=cfg.dataset.max_pixels, **how)
 
 # %% ../nbs/37_learner.ipynb #110111d7
 def _tensorboard(folder):
@@ -336,7 +344,8 @@ class Training:
         self.embedder.eval().to(device)
         if self.data.features is not None: return self.embedder.embed_features(self.data.features.x).cpu().numpy()
         mine = embed_images(
-            self.embedder, shard(self.data.table), self.data.root, device=device, progress=ranks()[0] == 0)
+            self.embedder, shard(self.data.table), self.data.root, device=device, progress=ranks()[0] == 0,
+            max_pixels=self.cfg.dataset.max_pixels, engine=self.cfg.train.engine)
         return unshard(gather(mine.vectors))
 
     @cached_property
@@ -352,7 +361,22 @@ class Training:
         before = zero_shot_reports(features.x, self.data.table, dim) if features else {}
         return before | {f'trained, {dim}': self.report}
 
+# %% ../nbs/37_learner.ipynb #5b02e7ad
+def _learner(cfg, data, folder=None, cbs=None, dls=None):
+    "An embedder with fresh weights, and its Learner; after it torch's random state is that with which training begins"
+    set_seed(cfg.seed)
+    o = cfg.optimizer
+    embedder = config_embedder(cfg, data.backbone)
+    dls = dls or data_loaders(cfg, data)
+    head = config_head(cfg, class_counts(data.table))
+    learn = unifex_learner(
+        dls, embedder, head, o.lr, o.name, o.weight_decay, o.momentum, o.rho, o.layer_decay, cfg.train.precision,
+        metrics=_metric(cfg, data, dls), cbs=L(_callbacks(cfg, dls.train.bs, folder or '.')) + L(cbs),
+        path=folder or '.')
+    return embedder, learn
+
 # %% ../nbs/37_learner.ipynb #4da4cde2
+@torch_defaults()
 def train(
     cfg: Config,
     data: TrainingData,  # from `prepare`
@@ -361,20 +385,59 @@ def train(
     cbs=None,  # more callbacks
 ) -> Training:
     "Train a neck (and the backbone, where it is not frozen) under the head that `cfg` describes"
-    set_seed(cfg.seed)
-    o = cfg.optimizer
-    embedder = config_embedder(cfg, data.backbone)
-    dls = data_loaders(cfg, data)
-    batch_size = dls.train.bs
-    head = config_head(cfg, class_counts(data.table))
-    learn = unifex_learner(
-        dls, embedder, head, o.lr, o.name, o.weight_decay, o.momentum, o.rho, o.layer_decay, cfg.train.precision,
-        metrics=_metric(cfg, data, dls), cbs=L(_callbacks(cfg, batch_size, folder or '.')) + L(cbs),
-        path=folder or '.')
-    checkpoint = folder and _checkpoint(cfg, embedder, data.table, batch_size, Path(folder)/'checkpoints')
+    embedder, learn = _learner(cfg, data, folder, cbs)
+    dls = learn.dls
+    checkpoint = folder and _checkpoint(cfg, embedder, data.table, dls.train.bs, Path(folder)/'checkpoints')
     schedule, total_steps = _schedule(cfg, dls, learn.moms)
     fit_schedule(learn, schedule, total_steps, progress, f'training, seed {cfg.seed}', checkpoint)
     return Training(cfg, data, embedder.eval(), learn, checkpoint)
+
+# %% ../nbs/37_learner.ipynb #6e7574c8
+def side_by_side_key(
+    cfg: Config,
+    data: TrainingData,
+) -> str | None:
+    "Trainings with the same key can go side by side; None for one that has to go alone"
+    t = cfg.train
+    between = t.grad_clip, t.accumulate > 1, t.ema, t.patience, t.print_freq, t.unfreeze, t.tensorboard
+    trains_neck = data.features is not None and cfg.model.neck.type == 'proj_layer'
+    steps_of_adam = cfg.optimizer.name in ('Adam', 'AdamW') and not any(between)
+    on_cpu = _device(cfg).type == 'cpu' and ranks()[1] == 1 and t.precision in ('auto', 'fp32')
+    if not (trains_neck and steps_of_adam and on_cpu): return None
+    return cfg.model_dump_json(include={'dataloader': True, 'train': {'epochs', 'iterations', 'epoch_based'}})
+
+def _variants(cfgs, data):
+    "Trainings that are to begin, and what each brings side by side"
+    loaders = {cfgs[0].seed: data_loaders(cfgs[0], data)}
+    trainings, variants = [], []
+    for cfg in cfgs:
+        dls = next(iter(loaders.values()))
+        if cfg.seed not in loaders: loaders[cfg.seed] = DataLoaders(dls.train.new(seed=cfg.seed), *dls.loaders[1:])
+        embedder, learn = _learner(cfg, data, dls=loaders[cfg.seed])
+        schedule, total_steps = _schedule(cfg, learn.dls, learn.moms)
+        o, model = cfg.optimizer, learn.model
+        variants.append(Variant(model.neck, model.head, schedule, o.weight_decay, o.name))
+        trainings.append(Training(cfg, data, embedder, learn))
+    return trainings, variants, total_steps
+
+def train_many(
+    cfgs: list[Config],
+    data: TrainingData,  # from `prepare`, for each of them
+    progress: bool | str = False,  # see `train`
+) -> list[Training]:
+    "What `train` gives for each; side by side where they have the same `side_by_side_key`"
+    keys = {side_by_side_key(cfg, data) for cfg in cfgs}
+    if len(cfgs) < 2 or len(keys) > 1 or None in keys: return [train(cfg, data, progress) for cfg in cfgs]
+    trainings, variants, total_steps = _variants(cfgs, data)
+    fit_side_by_side(variants, [training.learn.dls.train for training in trainings], total_steps, bool(progress))
+    for training, variant in zip(trainings, variants):
+        training.embedder.eval()
+        bad = (~variant.losses.isfinite()).nonzero()
+        if not len(bad): continue
+        step = int(bad[0])
+        raise TrainingError(f'the loss of seed {training.cfg.seed} is {variant.losses[step]:g} at step {step + 1}: '
+                            'take a smaller lr or a longer warm-up')
+    return trainings
 
 # %% ../nbs/37_learner.ipynb #43814e68
 def _log(learn):
@@ -508,7 +571,7 @@ def _check(cfg):
     with torch.random.fork_rng(devices=[]): config_head(cfg, np.ones(2))
     cloud_hub(cfg)
     if cfg.train.tensorboard: require_packages('train.tensorboard', 'tensorboard')
-    if cfg.train.store: check_place(user_path(cfg.train.store))
+    if cfg.train.store: check_place(user_path(cfg.train.store), mend='give another train.store (--store)')
 
 def _check_classes(table):
     "`ValueError` where there are not two classes to tell apart, or held-out pictures that could find nothing"
@@ -568,6 +631,7 @@ def describe_data(
     return '; '.join([*said, f'searched: {where}'])
 
 # %% ../nbs/37_learner.ipynb #987ed4ee
+@torch_defaults()
 def train_unifex(
     config='quickstart',  # a preset's name, a YAML file, or a `Config`
     data=None,  # a folder of folders, a CSV or Parquet table, a DataFrame; None: the configuration's data sets
@@ -608,6 +672,7 @@ def _fit_neck(cfg, data, backbone):
     if neck.type == 'pca': fitted_on = data.train[0]
     return zero_shot_embedder(backbone, cfg.model.embedding_dim, neck.type, fitted_on, neck.power, backbone.preproc)
 
+@torch_defaults()
 def zero_shot_unifex(
     config='zs_siglip-sovit400m_pooling',  # a preset's name, a YAML file, or a `Config`; its neck is 'pooling' or 'pca'
     data=None,  # as in `train_unifex`; None: the configuration's data sets for 'pca', and none for 'pooling'
@@ -654,6 +719,7 @@ def _mean_of_seeds(results, trained):
     rows = {f'{name}, mean of {len(runs)} seeds': runs.mean(), '    largest distance from it': spread}
     return pd.concat([results.drop(index=trained), pd.DataFrame.from_dict(rows, orient='index')])
 
+@torch_defaults()
 def quickstart(
     output_dir: str | Path = 'results',  # the run gets a folder of its own below
     seeds: int = 3,  # trainings, with successive seeds; the first is the one that is kept
@@ -668,7 +734,7 @@ def quickstart(
     folder, data = _start(cfg, None, output_dir, overwrite)
     first = train(cfg, data, progress)
     rank0_only(_save_embedder, first.embedder, folder)
-    others = [train(override(cfg, seed=cfg.seed + i), data, progress) for i in range(1, seeds)]
+    others = train_many([override(cfg, seed=cfg.seed + i) for i in range(1, seeds)], data, progress)
     dim = cfg.model.embedding_dim
     trained = {f'trained, {dim}, seed {t.cfg.seed}': t.report for t in (first, *others)}
     reports = zero_shot_reports(data.features.x, data.table, dim) | trained

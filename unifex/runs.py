@@ -242,13 +242,15 @@ def evaluate(
 def open_embeddings(
     source: str | Path,  # folder of a run, of an index or of `Embeddings.save`; .parquet or .npy
     table: str | Path | pd.DataFrame | None = None,  # labels for an .npy
+    image: str = 'image',  # of a table of files: column with the names of the pictures, where there is one
+    label: str = 'label',  # column with the labels
 ) -> Embeddings:
     "Vectors and rows, see `read_embeddings` for files"
     folder = user_path(source)
     for run in folder, folder.parent:  # of a run, its index
         if (run/'config.yaml').exists() and (folder == run or folder.name == 'index'): return load_run(run).embeddings
     if (folder/'index.json').exists(): return load_index(folder).embeddings()
-    return read_embeddings(source, table)
+    return read_embeddings(source, table, image=image, label=label)
 
 # %% ../nbs/35_runs.ipynb #df2090d0
 def _pictures_root(run, root=None):
@@ -309,18 +311,17 @@ def _megabytes(n): return f'{n/2**20:,.1f} MB'
 def check_place(
     folder: Path,  # of the run, which need not exist
     n_bytes: int = 0,  # that the run will take
+    mend: str = 'give another output_dir (--output-dir)',  # the end of the message
 ):
     "`OSError` where a run cannot be written: a file in the way, no permission, a disk that is read-only or too full"
     here = next(p for p in (folder, *folder.parents) if p.exists())
-    if not here.is_dir(): raise FileExistsError(f'{here} is a file; give another output_dir (--output-dir)')
+    if not here.is_dir(): raise FileExistsError(f'{here} is a file; {mend}')
     try: tempfile.TemporaryDirectory(dir=here, prefix='.unifex-').cleanup()
-    except OSError as e:
-        why = f'{here} cannot be written ({e.strerror}); give another output_dir (--output-dir)'
-        raise type(e)(why) from None
+    except OSError as e: raise type(e)(f'{here} cannot be written ({e.strerror}); {mend}') from None
     free = shutil.disk_usage(here).free
     if free < n_bytes:
         raise OSError(f'the disk of {here} has {_megabytes(free)} free, and the run takes {_megabytes(n_bytes)}; '
-                      'make room, or give another output_dir (--output-dir)')
+                      f'make room, or {mend}')
 
 # %% ../nbs/35_runs.ipynb #a6bcdb9e
 _MADE = (
@@ -354,9 +355,10 @@ def _goes_on(folder, cfg):
 def _occupied(folder, cfg):
     "What `folder` holds that a training of `cfg` must not write over; '' where there is nothing"
     if not folder.exists() or not any(folder.iterdir()): return ''
-    if not _goes_on(folder, cfg): return 'another run, or one whose config.yaml is damaged'
-    is_finished = (folder/'results.csv').exists()
-    return 'a finished run' if is_finished and _read_config(folder/'config.yaml') == cfg else ''
+    try: old = _read_config(folder/'config.yaml')
+    except ValueError: return 'a run whose config.yaml is damaged'
+    if not _goes_on(folder, cfg): return 'another run'
+    return 'a finished run' if (folder/'results.csv').exists() and old == cfg else ''
 
 # %% ../nbs/35_runs.ipynb #b53ba46d
 def _beside(folder, what): return folder.with_name(f'.{folder.name}.{what}')
@@ -394,7 +396,9 @@ def _claim_beside(folder, cfg, overwrite):
         last = latest_checkpoint(folder/'checkpoints')
         if last:
             with atomic_path(new/'checkpoints'/last.name) as tmp: shutil.copytree(last, tmp)
+        else: print(f'{folder} has no checkpoint to go on from and is trained from the start')
     save_config(cfg, new/'config.yaml')
+    print(f'trained in {new}, which takes the place of {folder} once it is whole')
     return new
 
 def claim_run(

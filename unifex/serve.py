@@ -16,6 +16,7 @@ from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
+from fastcore.basics import patch
 from PIL import Image
 
 from .core import require_packages
@@ -108,17 +109,19 @@ class _Answers:
         if row is None: return _error('no such picture', 404)
         return self.neighbors(vectors=self.index.vectors([row])[0])
 
-    async def search(self, request):
-        from starlette.concurrency import run_in_threadpool
-        from starlette.requests import ClientDisconnect
-        origin = request.headers.get('origin')
-        if origin and origin.split('://')[-1] != request.headers.get('host'):
-            return _error('uploads come from this page only', 403)
-        try: data = await _read_upload(request, self.limit)
-        except ClientDisconnect: return _error('The upload broke off.', 400)
-        if data is None: return _error(f'The picture is larger than {self.max_mb:g} MB.', 413)
-        try: return await run_in_threadpool(self.neighbors_of_upload, data)
-        except ImageError as e: return _error(f'This is no picture that can be read ({e}).', 415)
+# %% ../nbs/40_serve.ipynb #8f0ad7f6
+@patch
+async def search(self: _Answers, request):
+    from starlette.concurrency import run_in_threadpool
+    from starlette.requests import ClientDisconnect
+    origin = request.headers.get('origin')
+    if origin and origin.split('://')[-1] != request.headers.get('host'):
+        return _error('uploads come from this page only', 403)
+    try: data = await _read_upload(request, self.limit)
+    except ClientDisconnect: return _error('The upload broke off.', 400)
+    if data is None: return _error(f'The picture is larger than {self.max_mb:g} MB.', 413)
+    try: return await run_in_threadpool(self.neighbors_of_upload, data)
+    except ImageError as e: return _error(f'This is no picture that can be read ({e}).', 415)
 
 # %% ../nbs/40_serve.ipynb #6e774df8
 _LOCAL = '127.0.0.1', 'localhost'

@@ -25,7 +25,7 @@ from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from .core import atomic_path, cache_dir, map_threads, write_text
+from .core import atomic_path, cache_dir, map_threads, user_path, write_text
 from .images import ImageError, read_bytes
 from .tables import image_paths
 
@@ -240,7 +240,7 @@ class FeatureStore:
     ):
         text = json.dumps(card, sort_keys=True, default=str)
         self.card = card
-        self.path = Path(folder or cache_dir()/'features')/_digest(text.encode(), 10)
+        self.path = user_path(folder or cache_dir()/'features')/_digest(text.encode(), 10)
         self.parts = {}
         self._index()
         if not (self.path/'card.json').exists(): write_text(self.path/'card.json', text)

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['COLUMNS', 'CLASS', 'SPLITS', 'TableError', 'DuplicateImageError', 'require_labels', 'check_table', 'make_table',
            'read_columns', 'name_columns', 'relative_paths', 'read_table', 'write_table', 'image_paths', 'summarize',
-           'single_image_classes', 'add_class_ids', 'class_counts']
+           'single_image_classes', 'add_class_ids', 'has_class_ids', 'class_counts']
 
 # %% ../nbs/02_tables.ipynb #e4a20037
 import codecs
@@ -79,7 +79,7 @@ def _check_image(df):
     if len(twice): raise TableError(f"two columns are called '{twice[0]}'; rename one of them")
     if not len(df): raise TableError('the table is empty: no row is left')
     first = df.image.dropna().iloc[:1].tolist()
-    if first and isinstance(first[0], (dict, list, bytes, np.ndarray)):
+    if first and not isinstance(first[0], (str, os.PathLike, int, float)):
         raise TableError(f"column 'image' holds {type(first[0]).__name__}, not paths; save the pictures as files first")
 
 # %% ../nbs/02_tables.ipynb #ec113012
@@ -101,12 +101,14 @@ _ODD_PATH = r'\.[./]|//|\x00'
 def _check_path_parts(image):
     leaving = image[image.str.contains(r'(?:^|[/\\])\.\.(?:[/\\]|$)')]
     if len(leaving): raise TableError(f'path leaves the root: {first_few(leaving)}; remove the .. from it')
+    address = image[image.str.match(r'[a-z]+://')]
+    if len(address): raise TableError(f'addresses are not fetched: {first_few(address)}; download the pictures first')
     cut = image[image.str.contains('\0', regex=False)]
     if len(cut): raise TableError(f'path with a NUL character: {cut.iloc[0]!r}; no file has such a name')
 
 def _plain_paths(image):
     "Paths without the parts that say nothing: `./a//b` is `a/b`; `TableError` where one leads out of the root"
-    image = image.astype(str)
+    image = _as_text(image)
     drive = '[A-Za-z]:' if os.name == 'nt' else r'[A-Za-z]:\\'  # elsewhere a colon is a letter
     absolute = image[image.str.match(rf'(?:[/\\]|{drive})')]
     if len(absolute): raise TableError(f'absolute path: {first_few(absolute)}; give paths relative to the root')
@@ -144,7 +146,7 @@ def require_labels(
     "`TableError` unless every row has a label"
     if 'label' not in table:
         raise TableError(f"{purpose} needs labels, and the table has no column 'label', only {first_few(table, 12)}; "
-                         'name the one that holds them with label=')
+                         'name the one that holds them with label= (--label)')
     is_missing = table.label.isna()
     if not is_missing.any(): return
     first = table.image[is_missing].iloc[0]
@@ -229,8 +231,9 @@ def _named_errors(path):
 
 # %% ../nbs/02_tables.ipynb #ab43fa72
 def _encoding(path):
-    "UTF-16 where a file begins so, else UTF-8"
+    "UTF-16 or UTF-32 where a file begins so, else UTF-8"
     with open(path, 'rb') as f: start = f.read(2**14)
+    if start.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)): return 'utf-32'
     if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)): return 'utf-16'
     if b'\0' in start: raise TableError('not a text file, or UTF-16 without its mark; save it as UTF-8')
     return 'utf-8-sig'
@@ -332,8 +335,8 @@ def name_columns(
     missing = [asked[name] for name in ('image', 'label') if not found[name]]
     if label == 'label': missing = [c for c in missing if c != label]
     if missing:
-        raise TableError(f'no column {first_few(missing)}; it has {first_few(df, 12)}. '
-                         'Name yours with image= and label=')
+        raise TableError(f"no column {first_few(missing)}; it has {first_few(df, 12) or 'none'}. "
+                         'Name yours with image= and label= (--image, --label)')
     known = {name: df[column] for name, column in found.items() if column}
     known.setdefault('dataset', dataset or default)
     known.setdefault('domain', domain or known['dataset'])
@@ -349,6 +352,7 @@ def relative_paths(
 ) -> tuple[pd.DataFrame, Path]:  # `image` relative to the folder that comes with it
     "Absolute paths made relative to `root`, or to their common folder; `TableError` where only some are absolute"
     root = Path(root)
+    _check_image(df)
     image = _as_text(df.image)
     is_absolute = image.str.match(r'[/\\]|[A-Za-z]:' if os.name == 'nt' else '/').eq(True)
     if not is_absolute.any(): return df.assign(image=image), root
@@ -478,6 +482,17 @@ def add_class_ids(
     ids = pd.Series(np.arange(len(classes)), pd.MultiIndex.from_frame(classes))
     ids = ids.reindex(pd.MultiIndex.from_frame(table[CLASS]), fill_value=-1)
     return table.assign(class_id=ids.to_numpy(np.int64))
+
+# %% ../nbs/02_tables.ipynb #e23e4146
+def has_class_ids(
+    table: pd.DataFrame,  # annotation table
+) -> bool:
+    "Whether `class_id` is what `add_class_ids` makes of the split, and not somebody's own column"
+    if not {'class_id', 'split', 'label'} <= set(table): return False
+    ids = _whole_numbers(table.class_id)
+    if ids.dtype != np.int64: return False
+    is_trained = (table.split == 'train').groupby([table.dataset, table.label]).transform('any').eq(True)
+    return bool(((ids >= 0) == is_trained).all())
 
 # %% ../nbs/02_tables.ipynb #37a501c3
 def class_counts(

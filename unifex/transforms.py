@@ -76,7 +76,7 @@ def _crop(x, p):
     return _fill(x, _over(side, h), _over(side, w), 0) if p.crop_pct > 1 else x
 
 def _pad(x, p, as_float, tracing):
-    "White on both shorter sides, to a square; the longer sides of a strip, or of any picture in a trace, resized before"
+    "White on both shorter sides, to a square; of a strip, and always in a trace, the longer sides are resized before"
     h, w = x.shape[-2], x.shape[-1]
     if not tracing and max(h, w) <= 4*min(h, w): return _fill(x, _over(w, h), _over(h, w), 255)
     is_wide, is_high = _min(_over(w, h), 1), _min(_over(h, w), 1)

@@ -55,6 +55,7 @@ def interleaved(
     ways: dict[str, Callable],  # name -> what to time
     repeat: int = 5,  # turns, after one that does not count
     clock: Callable = time.perf_counter,  # time.process_time counts the seconds of this process's cores alone
+    summary: Callable = median,  # of the seconds of each way; min where others are busy on the machine
 ) -> dict[str, float]:  # name -> median seconds
     "Time several ways of doing the same, turn by turn"
     seconds = {name: [] for name in ways}
@@ -63,7 +64,7 @@ def interleaved(
             start = clock()
             do()
             seconds[name].append(clock() - start)
-    return {name: median(taken[1:]) for name, taken in seconds.items()}
+    return {name: summary(taken[1:]) for name, taken in seconds.items()}
 
 
 def memory_mb(
