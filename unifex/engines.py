@@ -19,7 +19,7 @@ import zlib
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from functools import lru_cache
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from importlib.resources import files
 from pathlib import Path
 from weakref import WeakKeyDictionary
@@ -29,7 +29,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .backbones import Backbone, count_flops
-from .core import atomic_path, cache_dir, default_device, import_object, nearest, require_packages
+from .core import (
+    atomic_path, cache_dir, default_device, import_object, nearest, require_packages, torch_defaults)
 from .images import decode_image
 from .transforms import Preproc, normalize, resize
 
@@ -155,6 +156,9 @@ class MadeEngine(Engine):
 
     def load(self, folder: Path): raise NotImplementedError
 
+    @classmethod
+    def check_machine(cls, precision: str): "`EngineError` where this machine cannot do it"
+
 # %% ../nbs/11_engines.ipynb #42eaef5b
 @contextmanager
 def _missing(module: str):
@@ -196,10 +200,13 @@ class OpenVINOEngine(MadeEngine):
         with _converting(): model = ov.convert_model(graph, example_input=x, input=shape)
         ov.save_model(model, folder/'model.xml', compress_to_fp16=False)
 
+    @classmethod
+    def check_machine(cls, precision):
+        has = _openvino().Core().get_property('CPU', 'OPTIMIZATION_CAPABILITIES')
+        if precision == 'bf16' and 'BF16' not in has: raise EngineError('this processor does not compute in bf16')
+
     def load(self, folder):
         core = _openvino().Core()
-        if self.precision == 'bf16' and 'BF16' not in core.get_property('CPU', 'OPTIMIZATION_CAPABILITIES'):
-            raise EngineError('this processor does not compute in bf16: take f32')
         core.set_property({'ENABLE_MMAP': False})  # the files may be replaced while they are in use
         how = {'INFERENCE_PRECISION_HINT': self.precision, 'INFERENCE_NUM_THREADS': self.num_threads,
                'PERFORMANCE_HINT': 'LATENCY', 'ENABLE_CPU_PINNING': False}
@@ -304,9 +311,13 @@ def _objection(found: dict, precision: str) -> str:
     return f"its features differ from torch's: smallest cosine {found['cosine']:.6f}, and {_LEAST} is asked for"
 
 # %% ../nbs/11_engines.ipynb #0c72c4a6
+def _version(package: str) -> str:
+    try: return version(package)
+    except PackageNotFoundError: return ''  # installed under another name, such as onnxruntime-gpu
+
 def _key(cls: type[MadeEngine], backbone: Backbone, precision: str) -> dict:
     "What a made engine depends on"
-    packages = {p: version(p) for p in ('torch', *cls.packages)}
+    packages = {p: _version(p) for p in ('torch', *cls.packages)}
     weights = backbone.fingerprint()
     how = dict(engine=f'{cls.__module__}:{cls.__name__}', format=cls.format, precision=precision, packages=packages)
     return how | dict(weights=weights, preproc=asdict(backbone.preproc))
@@ -360,6 +371,7 @@ def _make(cls, backbone, precision, num_threads, key) -> dict:
 def _made_engine(cls, backbone, precision, num_threads, key=None, card=None) -> Engine:
     "An engine from the cache, or a new one; `EngineError` where it is refused"
     if backbone.dtype != torch.float32: raise EngineError(f'it takes float32 weights, not {backbone.dtype}')
+    cls.check_machine(precision)
     backbone.to('cpu')
     key = key or _key(cls, backbone, precision)
     folder = _folder_of(key)
@@ -418,6 +430,7 @@ def _first_right(backbone, device, precision, num_threads, n_images) -> Engine:
         except EngineError as e: warnings.warn(f"{name} is not used for {backbone.card['model_name']}: {e}")
     raise EngineError(f'no engine computes in {precision} on {device.type}')
 
+@torch_defaults()
 def create_engine(
     backbone: Backbone,  # put into eval mode and moved to `device`; later changes of its weights do not count
     engine: str | Engine = 'auto',  # a name in `ENGINES`, or 'package.module:Class'; an engine is given back
