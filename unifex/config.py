@@ -134,7 +134,9 @@ def _folder_name(name: str) -> str:
     "`name`, or `ValueError` where no folder can have it"
     if name.strip() in ('', '.', '..') or re.search(r'[/\\\0]', name):
         raise ValueError('must be the name of a folder: not empty, without slashes')
-    if len(name.encode('utf-8', 'surrogateescape')) > 200: raise ValueError('must be no longer than 200 bytes')
+    try: size = len(name.encode())
+    except UnicodeEncodeError: raise ValueError('must be text: it holds bytes that are none') from None
+    if size > 200: raise ValueError('must be no longer than 200 bytes')
     return name
 
 class _Model(_Section):
@@ -163,7 +165,7 @@ class _Dataset(_Section):
     domain: str = ''  # column with the domains, or one domain for all; empty: as `read_table` finds it
     split: str = Field('split', min_length=1)  # column with the split, where there is one
     source: str = Field('source', min_length=1)  # column with the source, where there is one
-    label_level: int | Literal['leaf'] | None = None  # folder of a path that is the label: 0 the first; -1, leaf the last
+    label_level: int | Literal['leaf'] | None = None  # folder that is the label: 0 the first; -1, leaf the last
     max_pixels: int = Field(89_478_485, ge=0)  # larger pictures count as unreadable; 0: no limit
 
 class _DataLoader(_Section):
@@ -195,7 +197,7 @@ class _Train(_Section):
     iterations: int = Field(0, ge=0, le=1_000_000_000)  # batches, where not epoch_based
     device: str = ''  # 'cpu', 'cuda', 'cuda:1', 'mps'; empty takes the best at hand
     data_parallel: bool = False  # a process for each GPU; `unifex_train` starts them
-    gpu_ids: list[Annotated[int, Field(ge=0)]] | None = None  # the GPUs of data_parallel, None: all; without it the first of them is taken
+    gpu_ids: list[Annotated[int, Field(ge=0)]] | None = None  # GPUs of data_parallel, None: all; else its first
     precision: Literal['auto', 'fp32', 'fp16', 'bf16'] = 'auto'  # auto: fp16 on CUDA, fp32 elsewhere
     grad_clip: float | None = Field(None, ge=0)  # largest norm of the gradient; None, 0: any
     accumulate: int = Field(1, ge=1)  # batches to a step of the optimizer
@@ -256,7 +258,8 @@ def _conflict(cfg) -> str:
         return (f'train.accumulate = {train.accumulate} does not go with {opt.name}, whose second pass '
                 'needs the whole batch; take a larger batch_size')
     if rates.min_lr > opt.lr:
-        return f'scheduler.min_lr = {rates.min_lr:g} is above optimizer.lr = {opt.lr:g}, from which the rate falls: take a lower one'
+        return (f'scheduler.min_lr = {rates.min_lr:g} is above optimizer.lr = {opt.lr:g}, '
+                'from which the rate falls: take a lower one')
     return ''
 
 # %% ../nbs/30_config.ipynb #a279ae68
@@ -294,8 +297,8 @@ _BOUNDS = {'ge': '{:,} or more', 'gt': 'above {:,}', 'le': '{:,} or less', 'lt':
 
 def _range(field: FieldInfo) -> str:
     "Between what a number must lie; '' where it may be any, or is none"
-    found = [words.format(getattr(o, kind)) for o in field.metadata for kind, words in _BOUNDS.items() if hasattr(o, kind)]
-    return ' and '.join(found)
+    found = [(getattr(o, kind, None), words) for o in field.metadata for kind, words in _BOUNDS.items()]
+    return ' and '.join(words.format(bound) for bound, words in found if bound is not None)
 
 def _words(field: FieldInfo) -> str:
     "The values that a field may have, where they are a few words"

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['load_data', 'config_backbone', 'config_embedder', 'TrainingData', 'rows_key', 'prepare_data', 'prepare',
            'extract_unifex', 'data_loaders', 'Training', 'train', 'side_by_side_key', 'train_many', 'save_run',
-           'describe_data', 'train_unifex', 'zero_shot_unifex', 'quickstart']
+           'train_unifex', 'zero_shot_unifex', 'quickstart']
 
 # %% ../nbs/37_learner.ipynb #6b3a3a5b
 import hashlib
@@ -162,7 +162,9 @@ def _split(table, cfg):
     if not cfg.train.patience or split_mask(table, 'val').any(): return table
     return set_aside(table, .1, cfg.seed)
 
-def _device(cfg): return default_device(run_device(cfg.train.device, cfg.train.gpu_ids))
+def _device(cfg):
+    try: return default_device(run_device(cfg.train.device, cfg.train.gpu_ids))
+    except ValueError as e: raise ConfigError(f'train.device = {cfg.train.device!r}: {e}') from None
 
 def _store(cfg):
     "The folder of the feature store; a temporary one, and a warning, where the user's cache cannot be written"
@@ -460,11 +462,14 @@ class _Steps:
     @contextmanager
     def __call__(self, what, again):
         try: yield
-        except Exception as e: self.failed[what] = f'{type(e).__name__}: {e}. Again: {again}'
+        except Exception as e:
+            why = ' '.join(str(e).split())[:400]
+            self.failed[what] = f'{type(e).__name__}: {why}. Again: {again}'
 
     def tell(self, folder):
         for what, why in self.failed.items():
-            print(printable(f'the embedder is saved, but {what} could not be made: {why.replace("FOLDER", str(folder))}'))
+            why = why.replace('FOLDER', str(folder))
+            print(printable(f'the embedder is saved, but {what} could not be made: {why}'))
 
 # %% ../nbs/37_learner.ipynb #bd553934
 def _save_figure(figure, path):
@@ -496,7 +501,8 @@ def _save_rest(training, folder, reports):
     with steps('the index', f'unifex_index FOLDER PICTURES INDEX, or {same_call}'):
         save_index(training.vectors, data.table, data.root, folder)
     with steps('loss.png', 'learn.recorder.plot_loss()'): _save_losses(learn, folder)
-    with steps('retrieval.png', "load_run('FOLDER').show_results()"): _save_neighbors(folder)
+    if 'the index' not in steps.failed:
+        with steps('retrieval.png', "load_run('FOLDER').show_results()"): _save_neighbors(folder)
     with steps('embedder.pt', 'unifex_export FOLDER'): export(load_embedder(folder), folder/'embedder.pt')
     if len(data.failed):
         with steps('failed.csv', 'unifex.cleaning.check_pictures'): write_table(data.failed, folder/'failed.csv')
@@ -561,11 +567,7 @@ def _named(cfg, data, overrides):
 # %% ../nbs/37_learner.ipynb #c546152c
 def _check(cfg):
     "Raise what can be known to be wrong before any picture is read"
-    try: device = _device(cfg)
-    except ValueError as e: raise ConfigError(f'train.device = {cfg.train.device!r}: {e}') from None
-    mixed_precision(cfg.train.precision, device)
-    try: engine_card(cfg.train.engine)
-    except (ValueError, ImportError) as e: raise ConfigError(f'train.engine = {cfg.train.engine!r}: {e}') from None
+    mixed_precision(cfg.train.precision, _device(cfg))
     if cfg.model.neck.type == 'pca':
         raise ConfigError("model.neck.type = 'pca' is fitted and not trained: take unifex_zero_shot, or 'proj_layer'")
     with torch.random.fork_rng(devices=[]): config_head(cfg, np.ones(2))
@@ -614,7 +616,7 @@ def _n_classes(rows): return len(rows[['dataset', 'label']].drop_duplicates())
 
 def _counted(rows): return f'{len(rows):,} pictures of {_n_classes(rows):,} classes'
 
-def describe_data(
+def _describe(
     data: TrainingData,  # from `prepare`
 ) -> str:
     "How many pictures and classes were read, are trained on, are held out, and are searched"
@@ -648,7 +650,7 @@ def train_unifex(
         print('train.data_parallel: this process is alone and takes one GPU; '
               'unifex_train or accelerate launch start one for each')
     folder, data = _start(cfg, data, output_dir, overwrite)
-    if progress and ranks()[0] == 0: print(printable(describe_data(data)))
+    if progress and ranks()[0] == 0: print(printable(_describe(data)))
     training = train(cfg, data, progress, folder, cbs)
     learn = training.learn
     learn.run = save_run(training, folder)
@@ -672,6 +674,7 @@ def _fit_neck(cfg, data, backbone):
     if neck.type == 'pca': fitted_on = data.train[0]
     return zero_shot_embedder(backbone, cfg.model.embedding_dim, neck.type, fitted_on, neck.power, backbone.preproc)
 
+# %% ../nbs/37_learner.ipynb #60c68295
 @torch_defaults()
 def zero_shot_unifex(
     config='zs_siglip-sovit400m_pooling',  # a preset's name, a YAML file, or a `Config`; its neck is 'pooling' or 'pca'

@@ -235,8 +235,8 @@ def _has_batch_norm(model):
 def _leave_out_singles(dl, least):
     "Leave out a last batch of fewer than `least` pictures; `ValueError` where all are so small"
     if min(dl.bs, dl.n) < least:
-        raise ValueError(f'BatchNorm needs batches of {least} pictures or more in training, and here are {dl.n} pictures in '
-                         f'batches of {dl.bs}; take more, a larger batch_size or model.backbone.freeze')
+        raise ValueError(f'BatchNorm needs batches of {least} pictures or more in training, and here are {dl.n} pictures '
+                         f'in batches of {dl.bs}; take more, a larger batch_size or model.backbone.freeze')
     dl.least = least
 
 # %% ../nbs/36_margin_model.ipynb #0a9911a4

@@ -52,12 +52,15 @@ def _read_embeddings(folder):
     index = load_index(folder)
     return Embeddings(index.vectors(), index.table)
 
+_DAMAGED = (
+    ValueError, KeyError, TypeError, AttributeError, OSError, RuntimeError, SafetensorError, yaml.YAMLError)
+
 @contextmanager
 def _naming(path, mend):
     "Errors of reading `path` as one line with its name, and what helps"
     try: yield
     except FileNotFoundError: raise
-    except (ValueError, KeyError, TypeError, AttributeError, OSError, RuntimeError, SafetensorError, yaml.YAMLError) as e:
+    except _DAMAGED as e:
         raise ValueError(f'{path} is damaged ({" ".join(str(e).split())}); {mend}') from None
 
 def _read_table(path, first, mend):
@@ -414,6 +417,7 @@ def claim_run(
     save_config(cfg, folder/'config.yaml')
     return folder
 
+# %% ../nbs/35_runs.ipynb #fa5ce1e3
 def _real_folder(folder):
     folder = user_path(folder)
     return folder.resolve() if folder.is_symlink() else folder
@@ -454,8 +458,7 @@ def save_index(
     folder: Path,  # of the run
 ):
     "The pictures as an index, and where they lie"
-    shutil.rmtree(folder/'index', ignore_errors=True)  # of an earlier version
-    Index(Embeddings(vectors, table)).save(folder/'index')
+    with atomic_path(folder/'index') as path: Index(Embeddings(vectors, table)).save(path)
     write_text(folder/'index_root.json', json.dumps({'root': str(Path(root).resolve())}))
 
 # %% ../nbs/35_runs.ipynb #c3e5aea6

@@ -341,7 +341,7 @@ def name_columns(
     known.setdefault('dataset', dataset or default)
     known.setdefault('domain', domain or known['dataset'])
     rest = df.drop(columns=[c for c in df if c in found.values()])
-    rest = rest.rename(columns={c: f'own_{c}' for c in rest if c in known})
+    rest = rest.rename(columns={c: f'own_{c}' for c in rest if c in _TEXT})
     order = [c for c in _TEXT if c in known]
     return pd.DataFrame({c: known[c] for c in order}, df.index).join(rest)
 
