@@ -568,6 +568,8 @@ def _named(cfg, data, overrides):
 def _check(cfg):
     "Raise what can be known to be wrong before any picture is read"
     mixed_precision(cfg.train.precision, _device(cfg))
+    try: engine_card(cfg.train.engine)
+    except (ValueError, ImportError) as e: raise ConfigError(f'train.engine = {cfg.train.engine!r}: {e}') from None
     if cfg.model.neck.type == 'pca':
         raise ConfigError("model.neck.type = 'pca' is fitted and not trained: take unifex_zero_shot, or 'proj_layer'")
     with torch.random.fork_rng(devices=[]): config_head(cfg, np.ones(2))
