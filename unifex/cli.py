@@ -423,11 +423,13 @@ def unifex_search(
     neighbors = neighbors.drop(columns='class_id', errors='ignore')
     for i, picture in enumerate(pictures):
         rows = neighbors[neighbors['query'] == i].drop(columns='query')
+        if not len(rows): continue  # it could not be read, as a warning has said
         print(f'{picture}\n{rows.round(3).to_string(index=False)}\n')
     print(f'Paths are relative to {found.root}')
     if save:
         from unifex.plots import plot_neighbors
-        _save_figure(plot_neighbors(pictures[0], neighbors[neighbors['query'] == 0], found.root), save)
+        first = neighbors['query'].iloc[0]
+        _save_figure(plot_neighbors(pictures[first], neighbors[neighbors['query'] == first], found.root), save)
     names = [encode_name(pictures[i]) for i in neighbors['query']]
     return {'root': found.root, 'neighbors': neighbors.assign(query=names)}
 

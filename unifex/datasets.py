@@ -487,7 +487,7 @@ def _check_there(table, root, start):
     first = table.image.iloc[0]
     nearby = [Path.cwd(), *(parent for o in (start, root) for parent in Path(os.path.abspath(o)).parents)]
     there = next((f'; {folder} has it' for folder in nearby if (folder/decode_name(first)).is_file()), '')
-    raise DatasetError(f'none of the {n_missing:,} pictures is below {root}, not {first} for one{there}; give root= '
+    raise DatasetError(f'none of the {n_missing:,} pictures is below {os.path.abspath(root)}, not {first} for one{there}; give root= '
                        '(--root), the folder that the paths are relative to')
 
 # %% ../nbs/04_datasets.ipynb #e3970209

@@ -253,11 +253,11 @@ def _under_root(pictures: Pictures, root: Path | None) -> pd.DataFrame:
     "The table of `pictures` with paths relative to `root`"
     if root is None or pictures.root is None or pictures.root == root: return pictures.table
     here = root.absolute()
-    paths = [pictures.root.absolute()/p for p in pictures.table.image]
+    paths = [pictures.root.absolute()/decode_name(p) for p in pictures.table.image]
     if outside := [p for p in paths if not p.is_relative_to(here)]:
         raise ValueError(f'{outside[0]} does not lie under {here}, the root of this index: '
                          'make an index of the folder that holds both')
-    return pictures.table.assign(image=[p.relative_to(here).as_posix() for p in paths])
+    return pictures.table.assign(image=[encode_name(p.relative_to(here).as_posix()) for p in paths])
 
 @patch
 def add(self: Index,

@@ -23,13 +23,6 @@ from .core import require_packages
 from .images import MAX_PIXELS, ImageError, decode_image, safe_join
 from .index import Index
 
-# %% ../nbs/40_serve.ipynb #a42d46d2
-def _picture_path(root, image):
-    "Where a picture of the index's table lies, links followed; `ImageError` where that is outside the root"
-    path = safe_join(root, image).resolve()
-    if not path.is_relative_to(Path(root).resolve()): raise ImageError(f'{image}: leads out of the root')
-    return path
-
 # %% ../nbs/40_serve.ipynb #2a382a6c
 def _thumbnail(path, size=320, max_pixels=MAX_PIXELS):
     "A JPEG, its longer side of `size` at most, made from the pixels"
@@ -81,7 +74,7 @@ class _Answers:
         self.rows = {int(i): row for row, i in enumerate(index.ids)}
         self.lock = threading.Lock()
         self.engine = index.embedder.engine(n_images=1000) if index.embedder else None  # many queries, one at a time
-        path = lambda i: _picture_path(root, index.table.image.iloc[self.rows[i]])
+        path = lambda i: safe_join(root, index.table.image.iloc[self.rows[i]])
         self.thumbnail = lru_cache(2000)(lambda i: _thumbnail(path(i), max_pixels=max_pixels))
 
     def neighbors(self, query=None, vectors=None):

@@ -12,12 +12,16 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import islice
 
 import numpy as np
 import torch
 from fastai.torch_core import norm_bias_params
+from fastcore.basics import chunked
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.optim.adam import adam
+from torch.optim.adamw import adamw
 from tqdm import tqdm
 
 from .callbacks import lr_schedule
@@ -43,7 +47,7 @@ class Variant:
         if self.optimizer not in _OPTIMIZERS:
             raise ValueError(f"optimizer {self.optimizer!r} cannot train side by side; take 'AdamW' or 'Adam'")
 
-_OPTIMIZERS = {'AdamW': torch.optim.AdamW, 'Adam': torch.optim.Adam}
+_OPTIMIZERS = {'AdamW': adamw, 'Adam': adam}
 
 # %% ../nbs/36_side_by_side.ipynb #dd38c999
 def _generator(state: Tensor) -> torch.Generator:
@@ -66,22 +70,19 @@ def _dropout_mask() -> Callable:
     alike = torch.equal(_uniform_mask((999,), .7, a), _bernoulli_mask((999,), .7, b))
     return _uniform_mask if alike and torch.equal(a.get_state(), b.get_state()) else _bernoulli_mask
 
-# %% ../nbs/36_side_by_side.ipynb #020332f0
+# %% ../nbs/36_side_by_side.ipynb #c82d7a74
 class _Inputs:
-    "The batches of a loader as the necks of some variants get them, the power taken and some features dropped"
-    def __init__(self, loader: FeatureDL, neck: Projection, random: Tensor):
-        self.loader = loader
+    "What a neck makes of batches of features: the power taken and some features dropped"
+    def __init__(self, neck: Projection, random: Tensor):
         self.neck = neck
         self.generator = _generator(random)
 
-    def draw(self, x: Tensor, y: Tensor):
-        "Make the next batch, (B, D) features and (B,) class ids, the present one"
-        self.x = self.neck.prepare(x)
-        self.y = y
+    def __call__(self, x: Tensor) -> Tensor:
+        "(B, D) features -> as the projection gets them"
+        x = self.neck.prepare(x)
         keep = 1 - self.neck.drop.p
-        if keep == 1: return
-        mask = _dropout_mask()(x.shape, keep, self.generator)
-        self.x = self.x*mask.div_(keep)
+        if keep == 1: return x
+        return x*_dropout_mask()(x.shape, keep, self.generator).div_(keep)
 
 # %% ../nbs/36_side_by_side.ipynb #d428b967
 def _unit(x: Tensor) -> tuple[Tensor, Tensor]:
@@ -156,35 +157,47 @@ def _any_loss_and_grad(head: nn.Module, x: Tensor, y: Tensor) -> tuple[Tensor, T
         loss.backward()
     return loss.detach(), x.grad
 
+# %% ../nbs/36_side_by_side.ipynb #e923e69c
+class _Adam:
+    "AdamW or Adam for some parameters, as fastai's; those without a gradient stay as they are"
+    def __init__(self, params: list[nn.Parameter], optimizer: str, weight_decay: float):
+        self.update = _OPTIMIZERS[optimizer]
+        self.weight_decay = weight_decay
+        self.states = [(p, torch.zeros_like(p), torch.zeros_like(p), torch.zeros(())) for p in params]
+        for p in params: p.grad = None
+
+    def step(self, lr: float, mom: float):
+        "Update the parameters, and forget their gradients"
+        states = [state for state in self.states if state[0].grad is not None]
+        if not states: return
+        params, means, squares, steps = map(list, zip(*states))
+        grads = [p.grad for p in params]
+        self.update(
+            params, grads, means, squares, [], steps, fused=True, amsgrad=False, maximize=False,
+            beta1=mom, beta2=.99, lr=lr, weight_decay=self.weight_decay, eps=1e-8)
+        for p in params: p.grad = None
+
 # %% ../nbs/36_side_by_side.ipynb #ee54a3b9
 class _Lane:
     "The training of one variant, a step at a time"
-    def __init__(self, variant: Variant, inputs: _Inputs):
-        self.variant, self.inputs = variant, inputs
+    def __init__(self, variant: Variant):
+        self.variant = variant
         model = nn.ModuleList([variant.neck, variant.head]).train()
-        biases = set(norm_bias_params(model, with_bias=True))
-        weights = [p for p in model.parameters() if p not in biases]
-        groups = [dict(params=weights, weight_decay=variant.weight_decay), dict(params=list(biases), weight_decay=0.)]
-        self.opt = _OPTIMIZERS[variant.optimizer](groups, betas=(.9, .99), eps=1e-8, fused=True)
+        learns = [p for p in model.parameters() if p.requires_grad]
+        biases = set(norm_bias_params(model, with_bias=True)).intersection(learns)
+        weights = [p for p in learns if p not in biases]
+        self.updates = _Adam(weights, variant.optimizer, variant.weight_decay), _Adam(biases, variant.optimizer, 0.)
         self.losses = []
 
-    def _schedule(self, share: float):
-        "Set rate and momentum"
-        schedule = self.variant.schedule
-        for group in self.opt.param_groups:
-            group['lr'] = schedule['lr'](share)
-            if 'mom' in schedule: group['betas'] = schedule['mom'](share), .99
-
     @torch.no_grad()
-    def step(self, share: float):
-        "Learn from the present batch; `share` of the training is over"
-        self._schedule(share)
-        self.opt.zero_grad()
-        x, linear = self.inputs.x, self.variant.neck.linear
-        loss, grad = _any_loss_and_grad(self.variant.head, linear(x), self.inputs.y)
+    def step(self, x: Tensor, y: Tensor, share: float):
+        "Learn from (B, D) inputs of the projection and (B,) class ids; `share` of the training is over"
+        linear = self.variant.neck.linear
+        loss, grad = _any_loss_and_grad(self.variant.head, linear(x), y)
         linear.weight.grad = grad.T @ x
         linear.bias.grad = grad.sum(0)
-        self.opt.step()
+        rates = {name: rate(share) for name, rate in self.variant.schedule.items()}
+        for update in self.updates: update.step(rates['lr'], rates.get('mom', .9))
         self.losses.append(loss)
 
 # %% ../nbs/36_side_by_side.ipynb #4b22eaa8
@@ -198,15 +211,28 @@ def _share_cores(n: int) -> Iterator[Callable]:
         finally: torch.set_num_threads(cores)  # MKL counts for the whole process
 
 # %% ../nbs/36_side_by_side.ipynb #ad99793f
-def _lanes(variants: list[Variant], loaders: list[FeatureDL]) -> list[_Lane]:
-    "A lane for each variant; those that see the same have the same inputs"
-    inputs, lanes = {}, []
+class _Group:
+    "Lanes that see the same: their inputs are made once"
+    def __init__(self, loader: FeatureDL, variants: list[Variant]):
+        self.loader = loader
+        self.inputs = _Inputs(variants[0].neck, variants[0].random)
+        self.lanes = [_Lane(variant) for variant in variants]
+
+    def learn(self, batches: list[tuple[Tensor, Tensor]], done: int, total_steps: int):
+        "Let all lanes take a step for each batch"
+        for step, (x, y) in enumerate(batches, done):
+            x = self.inputs(x)
+            for lane in self.lanes: lane.step(x, y, step/total_steps)
+
+def _groups(variants: list[Variant], loaders: list[FeatureDL]) -> list[_Group]:
+    "Variants that agree in what they see, in groups small enough to keep all cores busy"
+    alike = {}
     for variant, loader in zip(variants, loaders):
         neck, random = variant.neck, variant.random
         key = loader, neck.power, neck.drop.p, random.numpy().tobytes()
-        if key not in inputs: inputs[key] = _Inputs(loader, neck, random)
-        lanes.append(_Lane(variant, inputs[key]))
-    return lanes
+        alike.setdefault(key, []).append(variant)
+    most = math.ceil(len(variants)/torch.get_num_threads())
+    return [_Group(key[0], list(part)) for key, same in alike.items() for part in chunked(same, most)]
 
 def _passes(loader: FeatureDL) -> Iterator[tuple[Tensor, Tensor]]:
     "The batches of one pass after another, from the first on"
@@ -222,16 +248,20 @@ def fit_side_by_side(
 ) -> list[Variant]:  # the same, trained, with their `losses`
     "Train all variants, each as if it were alone; one whose loss becomes nan does not disturb the others"
     if isinstance(loaders, FeatureDL): loaders = [loaders]*len(variants)
-    lanes = _lanes(variants, loaders)
-    inputs = dict.fromkeys(lane.inputs for lane in lanes)
+    groups = _groups(variants, loaders)
     passes = {loader: _passes(loader) for loader in loaders}
-    with _share_cores(len(lanes)) as run:
-        for step in tqdm(range(total_steps), desc='side by side', unit=' steps', disable=not progress):
-            batches = {loader: next(batches) for loader, batches in passes.items()}
-            run(lambda o: o.draw(*batches[o.loader]), inputs)
-            run(lambda lane: lane.step(step/total_steps), lanes)
-    for variant, lane in zip(variants, lanes): variant.losses = torch.stack(lane.losses)
+    bar = tqdm(total=total_steps, desc='side by side', unit=' steps', disable=not progress)
+    with bar, _share_cores(len(groups)) as run:
+        for done in range(0, total_steps, _VISIT):
+            n = min(_VISIT, total_steps - done)
+            batches = {loader: list(islice(found, n)) for loader, found in passes.items()}
+            run(lambda group: group.learn(batches[group.loader], done, total_steps), groups)
+            bar.update(n)
+    for group in groups:
+        for lane in group.lanes: lane.variant.losses = torch.stack(lane.losses)
     return variants
+
+_VISIT = 8  # batches that a thread works through before it waits for the others
 
 # %% ../nbs/36_side_by_side.ipynb #179850d5
 def create_variant(
