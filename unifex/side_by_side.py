@@ -70,7 +70,7 @@ def _dropout_mask() -> Callable:
     alike = torch.equal(_uniform_mask((999,), .7, a), _bernoulli_mask((999,), .7, b))
     return _uniform_mask if alike and torch.equal(a.get_state(), b.get_state()) else _bernoulli_mask
 
-# %% ../nbs/36_side_by_side.ipynb #c82d7a74
+# %% ../nbs/36_side_by_side.ipynb #1d927c13
 class _Inputs:
     "What a neck makes of batches of features: the power taken and some features dropped"
     def __init__(self, neck: Projection, random: Tensor):
@@ -157,7 +157,7 @@ def _any_loss_and_grad(head: nn.Module, x: Tensor, y: Tensor) -> tuple[Tensor, T
         loss.backward()
     return loss.detach(), x.grad
 
-# %% ../nbs/36_side_by_side.ipynb #e923e69c
+# %% ../nbs/36_side_by_side.ipynb #3ce9927e
 class _Adam:
     "AdamW or Adam for some parameters, as fastai's; those without a gradient stay as they are"
     def __init__(self, params: list[nn.Parameter], optimizer: str, weight_decay: float):
@@ -248,6 +248,8 @@ def fit_side_by_side(
 ) -> list[Variant]:  # the same, trained, with their `losses`
     "Train all variants, each as if it were alone; one whose loss becomes nan does not disturb the others"
     if isinstance(loaders, FeatureDL): loaders = [loaders]*len(variants)
+    if any(torch.device(loader.device or 'cpu').type != 'cpu' for loader in loaders):
+        raise ValueError("variants train side by side on the CPU; make their loaders with device='cpu'")
     groups = _groups(variants, loaders)
     passes = {loader: _passes(loader) for loader in loaders}
     bar = tqdm(total=total_steps, desc='side by side', unit=' steps', disable=not progress)

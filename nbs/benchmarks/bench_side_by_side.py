@@ -77,7 +77,8 @@ def step_seconds(ways, steps, turns) -> dict[str, tuple[float, float]]:
     taken = {way: [] for way in ways}
     for _ in range(turns + 1):  # the first does not count
         for way, do in ways.items():
-            core_clock = time.thread_time if way == 'alone' else _half_process  # this thread is in all that a Learner does
+            core_clock = _half_process
+            if way == 'alone': core_clock = time.thread_time  # this thread is in all that a Learner does
             clocks = time.perf_counter, core_clock
             start = [clock() for clock in clocks]
             do()
