@@ -305,7 +305,7 @@ def add(
     columns = dict(keys=torch.from_numpy(keys.view(np.int64)), checks=torch.from_numpy(checks.view(np.int64)))
     path = self.path/f'{_digest(checks)}.safetensors'
     try:
-        data = save(columns | {'features': features}, metadata={'engine': engine})
+        data = save(columns | {'features': features}, {'engine': engine} if engine else None)
         with atomic_path(path) as tmp: tmp.write_bytes(data)
     except OSError as e:
         advice = 'What is stored is kept; free some space or take another store folder, and run again'
