@@ -159,7 +159,7 @@ def _require_room(embedder, folder):
 # %% ../nbs/17_exports.ipynb #85348f58
 class _Exported(nn.Module):
     "uint8 (B, 3, H, W) of any size -> (B, D) of length one; a frozen fp32 copy of an embedder on the CPU"
-    def __init__(self, embedder: Embedder, prepare: type[nn.Module]):
+    def __init__(self, embedder: Embedder, prepare: Callable[[Preproc], nn.Module]):
         super().__init__()
         e = copy.deepcopy(embedder).cpu().float().eval().requires_grad_(False)
         e.neck(torch.zeros(1, e.neck.in_dim))  # what is not ready, such as an unfitted pca, says so
@@ -172,9 +172,16 @@ class _Exported(nn.Module):
         z = self.neck(self.backbone(self.prepare(x)))
         return F.normalize(z.float(), dim=-1)
 
+class _OnlyUint8(nn.Module):
+    "Passes bytes on and refuses the rest: floats of 0..1 would be a black picture"
+    def forward(self, x: Tensor) -> Tensor:
+        if x.dtype != torch.uint8: raise RuntimeError('give uint8 pictures, 0 to 255')
+        return x
+
 def _trace(embedder: Embedder) -> torch.jit.ScriptModule:
     x = test_pictures(embedder.preproc.size)[3]
-    with _quiet(), torch.no_grad(): return torch.jit.trace(_Exported(embedder, EvalTransform), x, check_trace=False)
+    def prepare(p): return nn.Sequential(torch.jit.script(_OnlyUint8()), EvalTransform(p))
+    with _quiet(), torch.no_grad(): return torch.jit.trace(_Exported(embedder, prepare), x, check_trace=False)
 
 def _write_torchscript(embedder: Embedder, path: Path) -> None:
     with _quiet(): _trace(embedder).save(str(path))
