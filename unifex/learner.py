@@ -410,10 +410,12 @@ def side_by_side_key(
 
 def _variants(cfgs, data):
     "Trainings that are to begin, and what each brings side by side"
-    loaders = {cfgs[0].seed: data_loaders(cfgs[0], data)}
+    dls = data_loaders(cfgs[0], data)
+    x, rows = dls.train.x, dls.train.dataset
+    if isinstance(x, Tensor): rows.source = x.view(rows.source.shape)  # other seeds need not read them again
+    loaders = {cfgs[0].seed: dls}
     trainings, variants = [], []
     for cfg in cfgs:
-        dls = next(iter(loaders.values()))
         if cfg.seed not in loaders: loaders[cfg.seed] = DataLoaders(dls.train.new(seed=cfg.seed), *dls.loaders[1:])
         embedder, learn = _learner(cfg, data, dls=loaders[cfg.seed])
         schedule, total_steps = _schedule(cfg, learn.dls, learn.moms)
