@@ -350,6 +350,7 @@ def unifex_index(
     max_pixels: int = 89_478_485,  # larger pictures count as unreadable; 0: no limit
     batch_size: int = 0,  # pictures at a time; 0: 32 on a CPU, 256 on a GPU
     device: str = '',  # cpu, cuda, ...; the best at hand
+    engine: str = 'auto',  # what runs the backbone: torch, openvino, onnxruntime; auto: the fastest that is right
 ):
     """Make an index of pictures, or add to one
 
@@ -361,7 +362,7 @@ def unifex_index(
     from unifex.index import load_index
     model = load_embedder(embedder).to(default_device(device))
     pictures, root = _open_pictures(pictures, root, image, label, label_level)
-    how = dict(root=root, batch_size=batch_size or None, max_pixels=max_pixels)
+    how = dict(root=root, batch_size=batch_size or None, max_pixels=max_pixels, engine=engine)
     folder = user_path(index)
     if (folder/'index.json').exists():
         found = load_index(folder, model)

@@ -6,17 +6,17 @@
 __all__ = ['Embedder', 'Pictures', 'as_pictures', 'warn_failed', 'embedder_card', 'load_embedder', 'zero_shot_embedder']
 
 # %% ../nbs/16_embedder.ipynb #d1236bd9
+import copy
 import hashlib
 import json
 import os
 import tempfile
 import warnings
 from collections import deque
-from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 
 import numpy as np
@@ -33,8 +33,9 @@ from tqdm import tqdm
 
 from .backbones import (
     Backbone, WeightsError, backbone_from_card, count_flops, create_backbone, freeze, load_strictly, weights_source)
-from .core import atomic_path, decode_name, nearest, user_path, torch_defaults
+from .core import atomic_path, decode_name, nearest, one_core_threads, user_path, torch_defaults
 from .datasets import load_pictures
+from .engines import Engine, create_engine
 from .hub import HubError, Uploaded, fetch, is_address, offline_if_unreachable, push
 from .images import MAX_PIXELS, ImageError, decode_image
 from .necks import Neck, create_neck
@@ -69,8 +70,8 @@ class Embedder(nn.Module, PyTorchModelHubMixin):
         if x.dtype != torch.uint8:
             raise TypeError(f'pictures must be uint8 (B, 3, H, W), got {x.dtype}: do not normalize them first')
         if x.ndim != 4 or x.shape[1] != 3: raise ValueError(f'pictures must be (B, 3, H, W), got {tuple(x.shape)}')
-        squares = resize(x.to(self.device), self.preproc)
-        return self.backbone(normalize(squares, self.preproc))
+        squares = normalize(resize(x.to(self.device), self.preproc), self.preproc)
+        return self.backbone(squares.contiguous(memory_format=torch.channels_last))  # fast for convolutions on a CPU
 
     def forward(self, x: Tensor) -> Tensor:
         "uint8 (B, 3, H, W) -> raw embedding (B, out_dim)"
@@ -201,7 +202,7 @@ def _read_ahead(
 ) -> Iterator[list]:
     "Lists of up to `batch_size` results, in order; two of them are on their way at a time"
     items, coming = iter(items), deque()
-    with ThreadPoolExecutor(num_workers) as pool:
+    with one_core_threads(max(1, num_workers)) as pool:
         try:
             while True:
                 while len(coming) < 2 and (batch := list(islice(items, batch_size))):
@@ -210,24 +211,51 @@ def _read_ahead(
                 yield [f.result() for f in coming.popleft()]
         finally: pool.shutdown(cancel_futures=True)
 
+# %% ../nbs/16_embedder.ipynb #c02426dd
+@patch
+def engine(self: Embedder,
+    engine: str | Engine = 'auto',  # see `create_engine`
+    n_images: int | None = None,  # pictures to come; None: very many
+) -> Engine:  # uint8 (B, 3, size, size) -> (B, backbone.out_dim)
+    "What runs the backbone as it is now, on the embedder's device"
+    backbone = copy.copy(self.backbone)  # its layers are the same
+    backbone.preproc = self.preproc
+    with _evaluating(self.backbone): return create_engine(backbone, engine, device=self.device, n_images=n_images)
+
 # %% ../nbs/16_embedder.ipynb #237aa6b3
+_FEW, _MANY = 8, 1000  # pictures that are worth no engine, and what a longer iterator is taken to give
+
+def _counted(items: Iterable) -> tuple[Iterable, int]:
+    "The items, and about how many there are"
+    if hasattr(items, '__len__'): return items, len(items)
+    items = iter(items)
+    first = list(islice(items, _FEW + 1))
+    return chain(first, items), len(first) if len(first) <= _FEW else _MANY
+
+@torch.no_grad()
 def _run_each(
     embedder: Embedder,
     pictures: Pictures,
-    model,  # uint8 (B, 3, size, size) -> (B, D)
+    finish: Callable = lambda features: features,  # what is done with the features of a batch
     batch_size: int | None = None,
     num_workers: int = 4,
     progress: bool = True,
     max_pixels: int = MAX_PIXELS,
+    engine: str | Engine = 'auto',
 ) -> Iterator[np.ndarray | ImageError]:
     "For each picture, in order, its numbers (D,) float32, or why it cannot be read"
-    batch_size = batch_size or (32 if embedder.device.type == 'cpu' else 256)
     n = len(pictures.items) if hasattr(pictures.items, '__len__') else None
+    items, about = _counted(pictures.items)
+    run = embedder.engine(engine, about)
+    batch_size = batch_size or run.batch_size
     square = lambda item: _square(item, embedder.preproc, max_pixels)
-    with tqdm(total=n, desc='embedding', unit=' img', delay=1, disable=not progress) as bar:
-        for batch in _read_ahead(pictures.items, square, batch_size, num_workers):
+    with tqdm(total=n, desc='embedding', unit=' img', delay=1, disable=not progress) as bar, run.running():
+        if pictures.single: batches = [list(map(square, items))]
+        else: batches = _read_ahead(items, square, batch_size, num_workers)
+        for batch in batches:
             good = [o for o in batch if isinstance(o, Tensor)]
-            rows = iter(model(torch.stack(good)).float().cpu().numpy() if good else ())
+            with _evaluating(embedder.backbone): x = finish(run(torch.stack(good))) if good else torch.empty(0)
+            rows = iter(x.float().cpu().numpy())
             for o in batch: yield next(rows) if isinstance(o, Tensor) else o
             bar.update(len(batch))
 
@@ -242,7 +270,7 @@ def embed_rows(self: Embedder,
     **kwargs,  # `batch_size`, `num_workers`, `progress`, `max_pixels`, as in `embed`
 ) -> tuple[np.ndarray, pd.DataFrame, pd.DataFrame]:  # (N, out_dim), the N rows that could be read, and image, error
     "Embeddings of a folder or table, where some files may be broken"
-    found = list(_run_each(self, pictures, self.embed_batch, **kwargs))
+    found = list(_run_each(self, pictures, self.embed_features, **kwargs))
     good = np.array([isinstance(o, np.ndarray) for o in found], dtype=bool)
     errors = [str(o) for o in found if isinstance(o, ImageError)]
     failed = pd.DataFrame({'image': pictures.table.image[~good], 'error': errors}).reset_index(drop=True)
@@ -271,16 +299,17 @@ def embed(self: Embedder,
     num_workers: int = 4,  # threads that read
     progress: bool = True,  # a bar, where it takes more than a second
     max_pixels: int = MAX_PIXELS,  # larger pictures count as unreadable; 0: no limit
+    engine: str | Engine = 'auto',  # what runs the backbone, see `Embedder.engine`
 ) -> np.ndarray:  # (N, out_dim) float32, rows of length one
     "The embedding that search wants; `ImageError` where a picture of a list, a warning where one of a folder is broken"
     pictures = as_pictures(pictures, root)
-    how = dict(batch_size=batch_size, num_workers=num_workers, progress=progress, max_pixels=max_pixels)
+    how = dict(batch_size=batch_size, num_workers=num_workers, progress=progress, max_pixels=max_pixels, engine=engine)
     if pictures.table is not None:
         vectors, kept, failed = self.embed_rows(pictures, **how)
         warn_failed(failed, len(pictures.table))
         return vectors
     vectors = []
-    for i, found in enumerate(_run_each(self, pictures, self.embed_batch, **how)):
+    for i, found in enumerate(_run_each(self, pictures, self.embed_features, **how)):
         if isinstance(found, ImageError): raise ImageError(str(found) if pictures.single else f'picture {i}: {found}')
         vectors.append(found)
     return _stack(vectors, self.out_dim)
@@ -510,8 +539,7 @@ def features(self: Embedder,
     **kwargs,  # `batch_size`, `num_workers`, `progress`, `max_pixels`, as in `embed`
 ) -> np.ndarray:  # (N, backbone.out_dim) float32
     "What the backbone makes of pictures, in eval mode; those that cannot be read are left out"
-    with _evaluating(self.backbone):
-        found = list(_run_each(self, as_pictures(pictures), torch.no_grad()(self.forward_features), **kwargs))
+    found = list(_run_each(self, as_pictures(pictures), **kwargs))
     return _stack([o for o in found if isinstance(o, np.ndarray)], self.backbone.out_dim)
 
 @patch(cls_method=True)

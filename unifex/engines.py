@@ -16,10 +16,10 @@ import time
 import warnings
 import zipfile
 import zlib
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from functools import lru_cache
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from importlib.resources import files
 from pathlib import Path
 from weakref import WeakKeyDictionary
@@ -29,7 +29,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .backbones import Backbone, count_flops
-from .core import atomic_path, cache_dir, default_device, import_object, nearest, require_packages
+from .core import (
+    atomic_path, cache_dir, default_device, import_object, nearest, require_packages, torch_defaults)
 from .images import decode_image
 from .transforms import Preproc, normalize, resize
 
@@ -60,6 +61,11 @@ class Engine:
         self.cosine = None  # smallest, to torch's features of the test pictures; None: not compared
 
     def run(self, x: Tensor) -> Tensor: raise NotImplementedError
+
+    @contextmanager
+    def running(self):
+        "For a pass over many pictures: what has to be set meanwhile"
+        yield self
 
     def __call__(
         self,
@@ -93,8 +99,8 @@ class TorchEngine(Engine):
     @torch.inference_mode()
     def run(self, x):
         x = normalize(x.to(self.device), self.preproc).contiguous(memory_format=torch.channels_last)
-        with torch.autocast(self.device.type, _HALF.get(self.precision), enabled=self.precision in _HALF):
-            return self.model(x).float()
+        half = _HALF.get(self.precision)
+        with torch.autocast(self.device.type, half) if half else nullcontext(): return self.model(x).float()
 
 # %% ../nbs/11_engines.ipynb #eae04591
 class CompiledEngine(TorchEngine):
@@ -132,6 +138,14 @@ class MadeEngine(Engine):
         super().__init__(backbone, device, precision, num_threads)
         self.load(Path(folder))
 
+    @contextmanager
+    def running(self):
+        "Meanwhile torch uses one core in this thread"
+        cores = torch.get_num_threads()
+        torch.set_num_threads(1)
+        try: yield self
+        finally: torch.set_num_threads(cores)
+
     @classmethod
     def convert(
         cls,
@@ -141,6 +155,9 @@ class MadeEngine(Engine):
     ): raise NotImplementedError
 
     def load(self, folder: Path): raise NotImplementedError
+
+    @classmethod
+    def check_machine(cls, precision: str): "`EngineError` where this machine cannot do it"
 
 # %% ../nbs/11_engines.ipynb #42eaef5b
 @contextmanager
@@ -183,10 +200,13 @@ class OpenVINOEngine(MadeEngine):
         with _converting(): model = ov.convert_model(graph, example_input=x, input=shape)
         ov.save_model(model, folder/'model.xml', compress_to_fp16=False)
 
+    @classmethod
+    def check_machine(cls, precision):
+        has = _openvino().Core().get_property('CPU', 'OPTIMIZATION_CAPABILITIES')
+        if precision == 'bf16' and 'BF16' not in has: raise EngineError('this processor does not compute in bf16')
+
     def load(self, folder):
         core = _openvino().Core()
-        if self.precision == 'bf16' and 'BF16' not in core.get_property('CPU', 'OPTIMIZATION_CAPABILITIES'):
-            raise EngineError('this processor does not compute in bf16: take f32')
         core.set_property({'ENABLE_MMAP': False})  # the files may be replaced while they are in use
         how = {'INFERENCE_PRECISION_HINT': self.precision, 'INFERENCE_NUM_THREADS': self.num_threads,
                'PERFORMANCE_HINT': 'LATENCY', 'ENABLE_CPU_PINNING': False}
@@ -291,9 +311,13 @@ def _objection(found: dict, precision: str) -> str:
     return f"its features differ from torch's: smallest cosine {found['cosine']:.6f}, and {_LEAST} is asked for"
 
 # %% ../nbs/11_engines.ipynb #0c72c4a6
+def _version(package: str) -> str:
+    try: return version(package)
+    except PackageNotFoundError: return ''  # installed under another name, such as onnxruntime-gpu
+
 def _key(cls: type[MadeEngine], backbone: Backbone, precision: str) -> dict:
     "What a made engine depends on"
-    packages = {p: version(p) for p in ('torch', *cls.packages)}
+    packages = {p: _version(p) for p in ('torch', *cls.packages)}
     weights = backbone.fingerprint()
     how = dict(engine=f'{cls.__module__}:{cls.__name__}', format=cls.format, precision=precision, packages=packages)
     return how | dict(weights=weights, preproc=asdict(backbone.preproc))
@@ -347,6 +371,7 @@ def _make(cls, backbone, precision, num_threads, key) -> dict:
 def _made_engine(cls, backbone, precision, num_threads, key=None, card=None) -> Engine:
     "An engine from the cache, or a new one; `EngineError` where it is refused"
     if backbone.dtype != torch.float32: raise EngineError(f'it takes float32 weights, not {backbone.dtype}')
+    cls.check_machine(precision)
     backbone.to('cpu')
     key = key or _key(cls, backbone, precision)
     folder = _folder_of(key)
@@ -405,6 +430,7 @@ def _first_right(backbone, device, precision, num_threads, n_images) -> Engine:
         except EngineError as e: warnings.warn(f"{name} is not used for {backbone.card['model_name']}: {e}")
     raise EngineError(f'no engine computes in {precision} on {device.type}')
 
+@torch_defaults()
 def create_engine(
     backbone: Backbone,  # put into eval mode and moved to `device`; later changes of its weights do not count
     engine: str | Engine = 'auto',  # a name in `ENGINES`, or 'package.module:Class'; an engine is given back

@@ -23,11 +23,12 @@ from tqdm import tqdm
 
 from .core import cache_dir, default_device, user_path
 from .distributed import gather, rank0_only, ranks, shard, unshard
+from .engines import Engine, create_engine, engine_card
 from .evaluation import Embeddings
 from .images import MAX_PIXELS, ImageError, decode_image, read_bytes
 from .loaders import EpochDL, EpochOrder, ImageRows, image_dls, iter_batches, read_batches
 from .store import FeatureStore, StoredFeatures, content_key, picture_keys
-from .transforms import Preproc, TrainTransform, normalize, resize
+from .transforms import Preproc, TrainTransform, resize
 
 # %% ../nbs/32_features.ipynb #ed55224c
 @dataclass
@@ -60,29 +61,20 @@ def _store_card(
     backbone: nn.Module,
     dtype: str = 'float16',
     transform: TrainTransform | None = None,
+    **engine,  # of `engine_card`
 ) -> dict:
     "What determines a stored feature, the picture apart"
     if dtype not in _DTYPES: raise ValueError(f"features are stored as {', '.join(_DTYPES)}, not {dtype!r}")
     made_of = {k: v for k, v in backbone.card.items() if k not in ('weights', 'pretrained')}
     views_of = asdict(transform) if transform else None
-    return dict(backbone=made_of, weights=backbone.fingerprint(), transform=views_of, dtype=dtype, format=2)
+    card = dict(backbone=made_of, weights=backbone.fingerprint(), transform=views_of, dtype=dtype, format=2)
+    return card | engine
 
 # %% ../nbs/32_features.ipynb #5f4e8e50
-def _default_batch_size(device: torch.device) -> int:
-    "32 on a CPU, whose caches are small, and 256 elsewhere"
-    return 32 if device.type == 'cpu' else 256
-
-@torch.inference_mode()
-def _run_backbone(
-    backbone: nn.Module,  # on `device`
-    x: Tensor,  # uint8 (B, 3, S, S) of the backbone's size
-    device: torch.device,
-    dtype: torch.dtype = torch.float16,  # precision on CUDA
-) -> Tensor:  # (B, D) float32, on `device`
-    "The features of one batch"
-    x = normalize(x.to(device), backbone.preproc).contiguous(memory_format=torch.channels_last)
-    half = device.type == 'cuda' and dtype != torch.float32
-    with torch.autocast('cuda', dtype, enabled=half): return backbone(x).float()
+def _default_precision(device: torch.device, dtype: str) -> str:
+    "f32, and on CUDA what is stored"
+    if device.type != 'cuda': return 'f32'
+    return {'float16': 'fp16', 'bfloat16': 'bf16'}.get(dtype, 'f32')
 
 # %% ../nbs/32_features.ipynb #d7a91503
 def _to_stored(x: Tensor, dtype: torch.dtype) -> Tensor:
@@ -134,13 +126,14 @@ class _ViewRows(ImageRows):
 class _Shares:
     "What is left to compute of `keys` (n, 2), in shares of at most `size` rows; a context that gives all claims back"
 
-    def __init__(self, store: FeatureStore, keys: np.ndarray, batch_size: int, size: int, bar: tqdm):
+    def __init__(self, store: FeatureStore, keys: np.ndarray, batch_size: int, size: int, bar: tqdm, engine: str):
         rank, n_ranks = ranks()
         if n_ranks > 1: size = min(size, max(batch_size, math.ceil(len(keys)/(4*n_ranks))))
         n = math.ceil(len(keys)/size)
         first = n*rank//n_ranks if n_ranks > 1 else secrets.randbelow(n)
         self.store, self.keys, self.batch_size, self.size, self.bar = store, keys, batch_size, size, bar
         self.order = [(first + i) % n for i in range(n)]
+        self.engine = engine  # that computes
         self.claims = {}  # share -> open file
         self.busy = []  # shares that other processes have claimed
         self.current = None
@@ -157,7 +150,7 @@ class _Shares:
         "Write what has been computed of the current share as a shard, and give it back"
         if self.done:
             rows = np.concatenate([rows for rows, _ in self.done])
-            self.store.add(self.keys[rows], torch.cat([x for _, x in self.done]))
+            self.store.add(self.keys[rows], torch.cat([x for _, x in self.done]), self.engine)
         self.done = []
         self.release(self.current)
 
@@ -199,26 +192,26 @@ def begin(self: _Shares, row: int):
 
 # %% ../nbs/32_features.ipynb #1692e59f
 def _compute_missing(
-    backbone: nn.Module,  # in eval mode, on `device`
+    engine: Engine,
     rows: _ViewRows,  # no picture twice
     store: FeatureStore,
-    device: torch.device,
-    batch_size: int,
+    batch_size: int | None,  # None: the engine's
     num_workers: int,  # threads that decode
     shard_size: int,  # features in a shard
     progress: bool,
 ) -> dict[int, str]:  # {row number: error} of pictures that cannot be read
     "Decode, run the backbone, write shards"
+    batch_size = batch_size or engine.batch_size
     keys = _view_keys(rows.keys, rows.views).reshape(-1, 2)
     dtype = getattr(torch, store.card['dtype'])
     errors = {}
     bar = tqdm(total=len(keys), desc='features', unit=' img', disable=not progress)
-    with bar, _Shares(store, keys, batch_size, shard_size, bar) as shares:
+    with bar, engine.running(), _Shares(store, keys, batch_size, shard_size, bar, repr(engine)) as shares:
         def compute(todo, wait=False):
             for at, x, bad in read_batches(rows, shares.batches(todo, wait), num_workers):
                 errors.update((int(i)//rows.views, str(e)) for i, e in bad)
                 shares.begin(int(at[0] if len(at) else bad[0][0]))
-                if len(at): shares.done.append((at, _to_stored(_run_backbone(backbone, x, device, dtype), dtype)))
+                if len(at): shares.done.append((at, _to_stored(engine(x), dtype)))
                 bar.update(len(at) + len(bad))
             shares.flush()
         compute(shares.order)
@@ -287,8 +280,8 @@ def _fill_store(
     keys: np.ndarray,  # (N, 2) uint64
     transform: TrainTransform | None,
     views: int,
-    device: torch.device,
     max_pixels: int,
+    engine: dict,  # arguments of `create_engine`
     **how,  # see `_compute_missing`
 ) -> tuple[np.ndarray, dict[int, str]]:  # (N, V) row numbers, -1 where unreadable; {row number: error}
     "Compute until the store has all that can be had, in rows that fit their checks"
@@ -297,9 +290,9 @@ def _fill_store(
     for attempt in range(3):
         todo = rank0_only(_missing, store, wanted)
         if len(todo):
-            backbone.to(device, memory_format=torch.channels_last)
+            made = create_engine(backbone, n_images=len(todo)*views, **engine)
             rows = _ViewRows(table.iloc[todo], root, backbone.preproc, keys[todo], transform, views, max_pixels)
-            bad = _compute_missing(backbone, rows, store, device, **how)
+            bad = _compute_missing(made, rows, store, **how)
             errors |= {int(todo[i]): e for part in gather(bad) for i, e in part.items()}
             _await_shards(store)
         found = store.refresh().find(wanted.reshape(-1, 2)).reshape(-1, views)
@@ -325,7 +318,7 @@ def extract_features(
     table: pd.DataFrame,  # an annotation table
     root: str | Path,  # what its paths are relative to
     store: str | Path | None = None,  # the folder that holds stores; None: the user's cache
-    batch_size: int | None = None,  # None: 32 on a CPU, 256 elsewhere
+    batch_size: int | None = None,  # None: the engine's, 32 on a CPU and 256 elsewhere
     num_workers: int = 2,  # threads that decode
     device: str | torch.device | None = None,  # None: the best at hand
     dtype: str = 'float16',  # to store: 'float16', 'bfloat16' or 'float32'
@@ -335,18 +328,21 @@ def extract_features(
     shard_size: int = 2048,  # features in a shard: what a killed run can lose
     rehash: bool = False,  # read all files, whatever their time of change
     max_pixels: int = MAX_PIXELS,  # larger pictures count as unreadable; 0: no limit
+    engine: str | Engine = 'auto',  # what runs the backbone, see `create_engine`
+    precision: str = '',  # 'f32', 'bf16' or 'fp16'; '': f32, and on CUDA what is stored
 ) -> FeatureSet:  # (N, D), or (N, V, D) with a random `transform`
     "Features of all readable pictures of `table`; only those that the store lacks are computed"
     transform, views = _random_part(transform, views, backbone)
     device = default_device(device)
-    store = FeatureStore(_store_card(backbone.eval(), dtype, transform), store)
+    card = _store_card(backbone.eval(), dtype, transform, **engine_card(engine, precision or 'f32'))
+    store = FeatureStore(card, store)
     if len(set(gather(store.path.name))) > 1:
         raise ValueError('the processes have different backbones; seed random weights alike')
     progress = progress and ranks()[0] == 0
     keys, unreadable = _shared_keys(table, root, index=store.path.parent/'files', rehash=rehash, progress=progress)
-    how = dict(batch_size=batch_size or _default_batch_size(device), num_workers=num_workers,
-               shard_size=shard_size, progress=progress)
-    rows, broken = _fill_store(store, backbone, table, root, keys, transform, views, device, max_pixels, **how)
+    run = dict(engine=engine, precision=precision or _default_precision(device, dtype), device=device)
+    how = dict(batch_size=batch_size, num_workers=num_workers, shard_size=shard_size, progress=progress)
+    rows, broken = _fill_store(store, backbone, table, root, keys, transform, views, max_pixels, run, **how)
     return _feature_set(store, table, root, rows if transform else rows[:, 0], keys, unreadable | broken)
 
 # %% ../nbs/32_features.ipynb #2a656436
@@ -380,17 +376,18 @@ def embed_images(
     device: str | torch.device | None = None,  # None: the best at hand
     progress: bool = True,
     max_pixels: int = MAX_PIXELS,  # larger pictures count as unreadable; 0: no limit
+    engine: str | Engine = 'auto',  # what runs the backbone, see `create_engine`
 ) -> Embeddings:
     "Unit vectors of all readable pictures; the others are left out with a warning that lists them"
-    device = default_device(device)
-    embedder.eval().to(device)
-    batch_size = batch_size or _default_batch_size(device)
+    embedder.eval().to(default_device(device))
+    run = embedder.engine(engine, len(table))
+    batch_size = batch_size or run.batch_size
     batches = iter_batches(table, root, embedder.preproc, batch_size, num_workers, max_pixels=max_pixels)
     rows, vectors, bad = [], [], []
-    with tqdm(total=len(table), desc='embeddings', unit=' img', disable=not progress) as bar:
+    with tqdm(total=len(table), desc='embeddings', unit=' img', disable=not progress) as bar, run.running():
         for at, x, errors in batches:
             rows.append(at)
-            if len(at): vectors.append(embedder.embed_batch(x.to(device)).float().cpu())
+            if len(at): vectors.append(embedder.embed_features(run(x)).cpu())
             bad += [str(e) for _, e in errors]
             bar.update(len(at) + len(errors))
     if bad:

@@ -39,6 +39,7 @@ from .core import atomic_path, cache_dir, default_device, printable, require_pac
 from .datasets import dataset_root, get_card, has_dataset, load_datasets, load_pictures
 from .distributed import gather, init_ranks, rank0_only, ranks, run_device, shard, unshard
 from .embedder import Embedder, load_embedder, zero_shot_embedder
+from .engines import engine_card
 from .evaluation import Report, check_held_out, evaluate_held_out
 from .exports import export
 from .features import FeatureSet, embed_images, extract_features, feature_dls
@@ -180,7 +181,8 @@ def _extractor(cfg, backbone, root, **how):
     "`extract_features` as `cfg` says, for any table below `root`"
     return partial(
         extract_features, backbone, root=root, store=_store(cfg), dtype=cfg.train.store_dtype,
-        num_workers=cfg.dataloader.num_workers, device=_device(cfg), max_pixels=cfg.dataset.max_pixels, **how)
+        num_workers=cfg.dataloader.num_workers, device=_device(cfg), max_pixels=cfg.dataset.max_pixels,
+        engine=cfg.train.engine, precision=cfg.train.engine_precision, **how)
 
 def _extract_views(cfg, extract, table, backbone):
     "The views of the training rows; None where the transform leaves nothing to chance"
@@ -345,7 +347,7 @@ class Training:
         if self.data.features is not None: return self.embedder.embed_features(self.data.features.x).cpu().numpy()
         mine = embed_images(
             self.embedder, shard(self.data.table), self.data.root, device=device, progress=ranks()[0] == 0,
-            max_pixels=self.cfg.dataset.max_pixels)
+            max_pixels=self.cfg.dataset.max_pixels, engine=self.cfg.train.engine)
         return unshard(gather(mine.vectors))
 
     @cached_property
@@ -408,10 +410,12 @@ def side_by_side_key(
 
 def _variants(cfgs, data):
     "Trainings that are to begin, and what each brings side by side"
-    loaders = {cfgs[0].seed: data_loaders(cfgs[0], data)}
+    dls = data_loaders(cfgs[0], data)
+    x, rows = dls.train.x, dls.train.dataset
+    if isinstance(x, Tensor): rows.source = x.view(rows.source.shape)  # other seeds need not read them again
+    loaders = {cfgs[0].seed: dls}
     trainings, variants = [], []
     for cfg in cfgs:
-        dls = next(iter(loaders.values()))
         if cfg.seed not in loaders: loaders[cfg.seed] = DataLoaders(dls.train.new(seed=cfg.seed), *dls.loaders[1:])
         embedder, learn = _learner(cfg, data, dls=loaders[cfg.seed])
         schedule, total_steps = _schedule(cfg, learn.dls, learn.moms)
@@ -566,6 +570,8 @@ def _named(cfg, data, overrides):
 def _check(cfg):
     "Raise what can be known to be wrong before any picture is read"
     mixed_precision(cfg.train.precision, _device(cfg))
+    try: engine_card(cfg.train.engine)
+    except (ValueError, ImportError) as e: raise ConfigError(f'train.engine = {cfg.train.engine!r}: {e}') from None
     if cfg.model.neck.type == 'pca':
         raise ConfigError("model.neck.type = 'pca' is fitted and not trained: take unifex_zero_shot, or 'proj_layer'")
     with torch.random.fork_rng(devices=[]): config_head(cfg, np.ones(2))

@@ -6,10 +6,8 @@
 __all__ = ['SAMPLERS', 'ImageRows', 'read_batches', 'iter_batches', 'EpochOrder', 'EpochDL', 'ImageDL', 'image_dls']
 
 # %% ../nbs/07_loaders.ipynb #edea53b5
-import threading
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from itertools import groupby
 from pathlib import Path
 import numpy as np, pandas as pd, torch
@@ -17,7 +15,7 @@ from fastai.data.core import DataLoaders
 from fastai.data.load import DataLoader
 from fastcore.basics import chunked, patch
 from fastcore.meta import delegates
-from .core import nearest
+from .core import nearest, one_core_threads
 from .images import MAX_PIXELS, ImageError, load_image
 from .tables import CLASS, TableError, image_paths
 from .transforms import Preproc, TrainTransform, color_jitter, resize
@@ -58,18 +56,6 @@ class ImageRows(torch.utils.data.Dataset):
         draw = self.transform.draw(epoch, int(i), nth)
         x = self.transform.crop(x, draw)
         return i, self.transform.color(x[None], [draw])[0] if color else x
-
-# %% ../nbs/07_loaders.ipynb #aff48932
-def _decode_threads(n):
-    "A pool of `n` threads, all started, in which torch computes on one core"
-    cores, started = torch.get_num_threads(), threading.Barrier(n)
-    def one_core():
-        torch.get_num_threads()  # asking makes torch set the thread up now; later, that would undo the next line
-        torch.set_num_threads(1)
-    pool = ThreadPoolExecutor(n, thread_name_prefix='decode', initializer=one_core)
-    for job in [pool.submit(started.wait) for _ in range(n)]: job.result()
-    torch.set_num_threads(cores)
-    return pool
 
 # %% ../nbs/07_loaders.ipynb #58d04dc9
 class _Batch:
@@ -118,7 +104,7 @@ def read_batches(
 ) -> Iterator:  # (row numbers int64 array, uint8 (b, 3, S, S), [(row number, ImageError), ...])
     "Read the batches in their order; unreadable pictures are left out of the first two and listed in the third"
     n, (rank, of) = max(1, num_workers), share
-    pool, queue = _decode_threads(n), deque()
+    pool, queue = one_core_threads(n), deque()
     def read(i, nth): return rows.read(i, epoch, nth, color)
     try:
         for number, batch in enumerate(_numbered(batches)):

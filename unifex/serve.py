@@ -73,6 +73,7 @@ class _Answers:
         self.limit = int(max_mb*2**20)
         self.rows = {int(i): row for row, i in enumerate(index.ids)}
         self.lock = threading.Lock()
+        self.engine = index.embedder.engine(n_images=1000) if index.embedder else None  # many queries, one at a time
         path = lambda i: safe_join(root, index.table.image.iloc[self.rows[i]])
         self.thumbnail = lru_cache(2000)(lambda i: _thumbnail(path(i), max_pixels=max_pixels))
 
@@ -84,7 +85,9 @@ class _Answers:
         return _json({'neighbors': found.where(found.notna(), '').to_dict('records')})
 
     def neighbors_of_upload(self, data):
-        return self.neighbors(decode_image(data, self.max_pixels))
+        picture = decode_image(data, self.max_pixels)
+        if self.engine is None: return self.neighbors(picture)
+        return self.neighbors(vectors=self.index.embedder.embed(picture, engine=self.engine)[0])
 
     def about(self, request):
         text = f'{len(self.index):,} pictures in {self.index.table.domain.nunique()} domains'

@@ -296,6 +296,7 @@ def add(
     self: FeatureStore,
     keys: np.ndarray,  # (n, 2) uint64
     features: Tensor,  # (n, D) in the dtype to keep
+    engine: str = '',  # what computed them, which the shard notes
 ) -> Path:
     "Write one shard, whole or not at all; `OSError` says what to do where the disk is full"
     features = features.contiguous().cpu()
@@ -304,7 +305,8 @@ def add(
     columns = dict(keys=torch.from_numpy(keys.view(np.int64)), checks=torch.from_numpy(checks.view(np.int64)))
     path = self.path/f'{_digest(checks)}.safetensors'
     try:
-        with atomic_path(path) as tmp: tmp.write_bytes(save(columns | {'features': features}))
+        data = save(columns | {'features': features}, {'engine': engine} if engine else None)
+        with atomic_path(path) as tmp: tmp.write_bytes(data)
     except OSError as e:
         advice = 'What is stored is kept; free some space or take another store folder, and run again'
         raise OSError(e.errno, f'{e.strerror}: a shard could not be written. {advice}', str(path)) from None
