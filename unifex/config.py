@@ -215,7 +215,7 @@ class _Train(_Section):
     views: int = Field(8, ge=1, le=1000)  # stored views of a picture, with a training transform that draws
     store: str = ''  # folder of the feature store; empty: the user's cache
     store_dtype: Literal['float16', 'bfloat16', 'float32'] = 'float16'  # of stored features
-    engine: str = 'auto'  # what runs a frozen backbone: 'torch', 'openvino', 'onnxruntime', 'compiled'; see `unifex.engines`
+    engine: str = 'auto'  # what runs a frozen backbone: torch, openvino, onnxruntime, compiled; see `unifex.engines`
     engine_precision: Literal['', 'f32', 'bf16', 'fp16'] = ''  # what it computes in; empty: f32, on CUDA as stored
 
 # %% ../nbs/30_config.ipynb #a7b4fb8c
