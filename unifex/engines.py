@@ -424,9 +424,7 @@ def _first_right(backbone, device, precision, num_threads, n_images) -> Engine:
             key = _key(cls, backbone, precision)
             card = _kept_card(_folder_of(key))
             if card and card['refused'] or not _is_worthwhile(backbone, n_images, kept=bool(card)): continue
-            engine = _made_engine(cls, backbone, precision, num_threads, key, card)
-            ours, theirs = engine.seconds  # taken once, whatever else was going on
-            if ours < 2*theirs: return engine
+            return _made_engine(cls, backbone, precision, num_threads, key, card)
         except ImportError: continue
         except EngineError as e: warnings.warn(f"{name} is not used for {backbone.card['model_name']}: {e}")
     raise EngineError(f'no engine computes in {precision} on {device.type}')
