@@ -79,13 +79,14 @@ def _disk_errors(path, folder):
 @contextmanager
 def atomic_path(
     path: str | Path,  # final name of a file or folder; its parents are made
+    private: bool = False,  # it keeps the permissions it was given; else others may read it as the umask lets them
 ):
     "A temporary `Path` beside `path` that takes its place when the block ends, and is removed where the block fails"
     path = user_path(path)
     with _temporary_beside(path) as folder, _disk_errors(path, folder):
         tmp = Path(folder)/path.name
         yield tmp
-        _usual_permissions(tmp)
+        if not private: _usual_permissions(tmp)
         _swap(tmp, path)
 
 # %% ../nbs/00_core.ipynb #1b126b40

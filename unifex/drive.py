@@ -48,7 +48,7 @@ def _read_json(path: Path) -> dict:
 # %% ../nbs/09_drive.ipynb #6310ab19
 def _write_private(path: Path, text: str) -> Path:
     "Write a file that only the user can read, whole or not at all"
-    with atomic_path(path) as tmp:
+    with atomic_path(path, private=True) as tmp:
         with open(os.open(tmp, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), 'w', encoding='utf-8') as f: f.write(text)
     return path
 
