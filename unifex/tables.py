@@ -48,6 +48,9 @@ def _as_text(column):
         if (known % 1 == 0).all() and (known.abs() < 2**53).all(): column = column.astype('Int64')
     try: text = column.astype(str)
     except UnicodeEncodeError: text = column.map(lambda value: encode_name(str(value)), na_action='ignore')
+    if text.dtype == object:  # before pandas 3, which refuses a lone surrogate
+        is_odd = text.str.contains('[\ud800-\udfff]').eq(True)
+        if is_odd.any(): text = text.where(~is_odd, text[is_odd].map(encode_name))
     is_empty = column.isna() | (text == '')
     return text.mask(is_empty) if is_empty.any() else text
 
