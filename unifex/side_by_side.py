@@ -27,6 +27,7 @@ from tqdm import tqdm
 from .callbacks import lr_schedule
 from .features import FeatureDL, FeatureSet, feature_dls
 from .heads import CosineHead, create_head
+from .lean_loss import to_nearest_center
 from .necks import Projection, create_neck
 
 # %% ../nbs/36_side_by_side.ipynb #9e1c8e57
@@ -103,14 +104,6 @@ def _exp_others(cos: Tensor, own: tuple, s: float) -> tuple[Tensor, Tensor, Tens
     total = part.sum(0)
     return part, total, shift + total.log()
 
-def _to_first_nearest(cos: Tensor, best: Tensor, grad: Tensor) -> Tensor:
-    "Gradients (k, C, B) in place of `cos`, from that of the maximum over the sub-centers, which does not survive"
-    for c in cos[:-1]:
-        torch.ge(c, best, out=c).mul_(grad)
-        grad.sub_(c)  # nothing is left for the next one that is as near
-    cos[-1].copy_(grad)
-    return cos
-
 # %% ../nbs/36_side_by_side.ipynb #15ec5410
 def _loss_and_grad(head: CosineHead, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     "Loss of raw embeddings (B, D) and its gradient with respect to them; that of the centers goes to `weight.grad`"
@@ -129,7 +122,7 @@ def _loss_and_grad(head: CosineHead, x: Tensor, y: Tensor) -> tuple[Tensor, Tens
         d_c, d_norm, d_rest = torch.autograd.grad(loss, (c, norm, rest), allow_unused=True)
     grad = part.mul_(s*d_rest/total.clamp_min(1))
     grad[own] = d_c
-    grad = _to_first_nearest(cos, best, grad) if head.k > 1 else grad[None]
+    grad = to_nearest_center(cos, best, grad) if head.k > 1 else grad[None]
     grad = grad.flatten(0, 1)
     d_centers = (grad @ unit).view_as(centers)
     d_unit = (centers.flatten(0, 1).T @ grad).T
