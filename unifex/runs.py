@@ -36,7 +36,7 @@ from .heads import create_head, head_params
 from .hub import Hub, Uploaded, fetch, files_of, hub_and_name, is_address
 from .index import Index, load_index
 from .knn import knn
-from .necks import create_neck
+from .necks import create_neck, half_whitened
 from .splits import exclusions, query_index, split_mask
 from .tables import write_table
 
@@ -467,8 +467,9 @@ def zero_shot_reports(
     features,  # (N, D) of all pictures, array or tensor
     table: pd.DataFrame,  # N rows, with `split` and `class_id`
     dim: int = 64,  # numbers in the pooled and the projected embedding
+    power: float | None = None,  # signed power that the half-whitened components take first
 ) -> dict[str, Report]:  # empty where nothing was held out
-    "Reports of the features themselves, pooled, and as principal components"
+    "Reports of the features themselves, pooled, and as principal components, as they are and half-whitened"
     if not query_index(table)[0].any(): return {}
     x = torch.as_tensor(features).float()
     train = x[torch.from_numpy(split_mask(table, 'train'))]
@@ -477,6 +478,9 @@ def zero_shot_reports(
         embeddings[f'zero-shot, pooled to {dim}'] = create_neck('pooling', x.shape[1], dim)(x)
         if len(train) > dim:
             embeddings[f'zero-shot, {dim} principal components'] = create_neck('pca', x.shape[1], dim).fit(train)(x)
+    if len(train) > 1:
+        neck = half_whitened(train, dim, power)
+        embeddings[f'zero-shot, half-whitened, {neck.out_dim}'] = neck(x)
     return {name: evaluate_held_out(vectors, table) for name, vectors in embeddings.items()}
 
 def save_results(
