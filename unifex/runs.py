@@ -212,9 +212,10 @@ def search(
     *,
     vectors=None,  # in place of a query: (D,) or (Q, D) numbers
     exclude=None,  # ids that must not be found; or 'self': the picture of a query
+    **kwargs,  # `expand`, `power`, `together`, as in `Index.search`
 ) -> pd.DataFrame:  # rank, score (cosine), id, the table's columns
     "The nearest pictures of the run"
-    return self.index.search(query, k, vectors=vectors, exclude=exclude)
+    return self.index.search(query, k, vectors=vectors, exclude=exclude, **kwargs)
 
 # %% ../nbs/35_runs.ipynb #9682884b
 def _trained_vectors(run):
@@ -253,7 +254,7 @@ def evaluate(
     root: str | Path | None = None,  # of a table's paths
     device: str = '',  # for pictures: '' takes the best at hand
     progress: bool = True,
-    **settings,  # of `unifex.evaluation.evaluate`, such as `k` and `metric`
+    **settings,  # of `unifex.evaluation.evaluate`, such as `k`, `metric` and `expand`
 ) -> Report:
     "Scores of `Run.judged`"
     if pictures is None:
