@@ -538,11 +538,12 @@ def zero_shot_embedder(
     features: Tensor | np.ndarray | None = None,  # (N, backbone.out_dim), N > dim: what 'pca' is fitted on
     power: float | None = None,  # signed power taken first, 0.5 suits pooled features of a convolutional network
     preproc: Preproc | None = None,  # how pictures are made; None for the backbone's own
+    whiten: float = 0.,  # of components, see `PCA`
 ) -> Embedder:  # in eval mode
     "An embedder without any training: channels averaged to `dim` numbers, or the first `dim` principal components"
     if neck not in ('pooling', 'pca'):
         raise ValueError(f"the neck {neck!r} needs training{nearest(neck, ('pooling', 'pca'))}")
-    made = create_neck(neck, backbone.out_dim, dim, power=power)
+    made = create_neck(neck, backbone.out_dim, dim, power=power, whiten=whiten)
     if neck == 'pca':
         if features is None: raise ValueError("neck='pca' needs features (N, D) of some pictures, or pictures")
         made.fit(features)
@@ -567,6 +568,7 @@ def zero_shot(cls: Embedder,
     pictures=None,  # more than `dim` of them, see `embed`
     power: float | None = None,  # signed power of the features first; 0.5 suits convolutional networks
     type: str = 'timm',  # family of the backbone, see `create_backbone`
+    whiten: float = 0.,  # of components: 0.5 suits most pictures, see `PCA`
     **kwargs,  # of `create_backbone`, such as `weights` or `img_size`
 ) -> Embedder:  # in eval mode
     "An embedder without any training, by the name of its backbone"
@@ -575,4 +577,4 @@ def zero_shot(cls: Embedder,
     pooled = zero_shot_embedder(backbone, min(dim, backbone.out_dim), power=power)
     if neck == 'pooling': return pooled
     found = None if pictures is None else pooled.features(pictures)
-    return zero_shot_embedder(backbone, dim, neck, found, power)
+    return zero_shot_embedder(backbone, dim, neck, found, power, whiten=whiten)

@@ -14,7 +14,7 @@ import os
 import tempfile
 import warnings
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
 
@@ -43,10 +43,12 @@ from .engines import engine_card
 from .evaluation import Report, check_held_out, evaluate_held_out
 from .exports import export
 from .features import FeatureSet, embed_images, extract_features, feature_dls
+from .folding import start_from
+from .heads import head_sampler
 from .hub import HubError, Uploads
 from .loaders import image_dls
 from .margin_model import fit_schedule, mixed_precision, unifex_learner
-from .necks import create_neck
+from .necks import PCA, create_neck, half_whitened
 from .runs import (
     Run, check_claim, check_place, claim_run, cloud_hub, config_head, publish_run, save_head, save_index, save_results,
     zero_shot_reports)
@@ -114,7 +116,7 @@ def config_embedder(
 ) -> Embedder:
     "The embedder that `cfg` describes; its neck has fresh weights"
     n, dim = cfg.model.neck, cfg.model.embedding_dim
-    try: neck = create_neck(n.type, backbone.out_dim, dim, n.dropout, n.power)
+    try: neck = create_neck(n.type, backbone.out_dim, dim, n.dropout, n.power, n.whiten)
     except ValueError as e: raise ConfigError(f'model.neck with model.embedding_dim = {dim}: {e}') from None
     return Embedder(backbone, neck)
 
@@ -128,6 +130,7 @@ class TrainingData:
     backbone: nn.Module  # what has looked at them, or will
     features: FeatureSet | None = None  # of the same rows, where the backbone is frozen
     views: FeatureSet | None = None  # several of each training picture, where the transform leaves something to chance
+    fitted: dict = field(default_factory=dict, init=False, repr=False)  # what `components` keeps
 
     @property
     def train(self) -> tuple[Tensor, Tensor]:  # (N, D) fp32, (N,) int64
@@ -135,6 +138,12 @@ class TrainingData:
         if self.features is None: raise ValueError('a trained backbone has no stored features; take freeze=True')
         rows = self.features[split_mask(self.table, 'train')]
         return rows.x.float(), torch.from_numpy(rows.table.class_id.to_numpy(np.int64, copy=True))
+
+    def components(self, dim: int, power: float | None = None) -> PCA:
+        "`half_whitened` components of the training rows"
+        key = dim, power
+        if key not in self.fitted: self.fitted[key] = half_whitened(self.train[0], dim, power)
+        return self.fitted[key]
 
 def rows_key(
     table: pd.DataFrame,
@@ -250,6 +259,11 @@ def _judges(cfg, table):
     "Masks of the rows that are searched for while training, and of those they are searched in; None: among themselves"
     return (split_mask(table, 'val'), None) if cfg.train.patience else query_index(table)
 
+def _sampler(cfg):
+    "The order of the training rows: what the configuration says, or what its head needs"
+    named = cfg.dataloader.sampler
+    return head_sampler(cfg.model.head.name) if named == 'auto' else named
+
 def data_loaders(
     cfg: Config,
     data: TrainingData,
@@ -257,7 +271,7 @@ def data_loaders(
     "fastai `DataLoaders` over the training rows; the validation loader holds the rows to search for"
     train, query = split_mask(data.table, 'train'), _judges(cfg, data.table)[0]
     batch_size = int(min(cfg.dataloader.batch_size, max(8, train.sum()//12)))  # a small folder gets enough steps
-    how = dict(device=_device(cfg), seed=cfg.seed, sampler=cfg.dataloader.sampler)
+    how = dict(device=_device(cfg), seed=cfg.seed, sampler=_sampler(cfg), k=cfg.dataloader.per_class)
     if data.features is not None:
         valid = data.features[query] if query.any() else None
         return feature_dls(data.views or data.features[train], valid, batch_size, **how)
@@ -359,8 +373,8 @@ class Training:
     def reports(self) -> dict[str, Report]:
         "The zero-shot reports, where features are stored, and the trained one; empty where nothing was held out"
         if self.report is None: return {}
-        dim, features = self.cfg.model.embedding_dim, self.data.features
-        before = zero_shot_reports(features.x, self.data.table, dim) if features else {}
+        dim, power, features = self.cfg.model.embedding_dim, self.cfg.model.neck.power, self.data.features
+        before = zero_shot_reports(features.x, self.data.table, dim, power) if features else {}
         return before | {f'trained, {dim}': self.report}
 
 # %% ../nbs/37_learner.ipynb #5b02e7ad
@@ -369,6 +383,8 @@ def _learner(cfg, data, folder=None, cbs=None, dls=None):
     set_seed(cfg.seed)
     o = cfg.optimizer
     embedder = config_embedder(cfg, data.backbone)
+    if cfg.model.neck.start and cfg.model.neck.type == 'proj_layer':
+        start_from(embedder.neck, data.components(embedder.out_dim, cfg.model.neck.power))
     dls = dls or data_loaders(cfg, data)
     head = config_head(cfg, class_counts(data.table))
     learn = unifex_learner(
@@ -406,7 +422,8 @@ def side_by_side_key(
     steps_of_adam = cfg.optimizer.name in ('Adam', 'AdamW') and not any(between)
     on_cpu = _device(cfg).type == 'cpu' and ranks()[1] == 1 and t.precision in ('auto', 'fp32')
     if not (trains_neck and steps_of_adam and on_cpu): return None
-    return cfg.model_dump_json(include={'dataloader': True, 'train': {'epochs', 'iterations', 'epoch_based'}})
+    return _sampler(cfg) + cfg.model_dump_json(
+        include={'dataloader': True, 'train': {'epochs', 'iterations', 'epoch_based'}})
 
 def _variants(cfgs, data):
     "Trainings that are to begin, and what each brings side by side"
@@ -676,7 +693,8 @@ def _fit_neck(cfg, data, backbone):
     "The embedder, its principal components fitted on the training pictures"
     neck, fitted_on = cfg.model.neck, None
     if neck.type == 'pca': fitted_on = data.train[0]
-    return zero_shot_embedder(backbone, cfg.model.embedding_dim, neck.type, fitted_on, neck.power, backbone.preproc)
+    return zero_shot_embedder(
+        backbone, cfg.model.embedding_dim, neck.type, fitted_on, neck.power, backbone.preproc, neck.whiten)
 
 # %% ../nbs/37_learner.ipynb #60c68295
 @torch_defaults()
@@ -744,6 +762,6 @@ def quickstart(
     others = train_many([override(cfg, seed=cfg.seed + i) for i in range(1, seeds)], data, progress)
     dim = cfg.model.embedding_dim
     trained = {f'trained, {dim}, seed {t.cfg.seed}': t.report for t in (first, *others)}
-    reports = zero_shot_reports(data.features.x, data.table, dim) | trained
+    reports = zero_shot_reports(data.features.x, data.table, dim, cfg.model.neck.power) | trained
     first.learn.run = save_run(first, folder, reports)
     return _mean_of_seeds(first.learn.run.results, list(trained)), first.learn

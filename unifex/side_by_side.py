@@ -26,9 +26,10 @@ from tqdm import tqdm
 
 from .callbacks import lr_schedule
 from .features import FeatureDL, FeatureSet, feature_dls
+from .folding import start_from
 from .heads import CosineHead, create_head
 from .lean_loss import to_nearest_center
-from .necks import Projection, create_neck
+from .necks import Neck, Projection, create_neck
 
 # %% ../nbs/36_side_by_side.ipynb #9e1c8e57
 @dataclass
@@ -270,7 +271,7 @@ def create_variant(
     power: float | None = None,  # signed power of the features
     pct_start: float = .25,  # share of the training in which the rate rises
     seed: int = 42,  # of the weights and of the dropout
-    start: Projection | None = None,  # a neck whose weights it begins with; None: those of the seed
+    start: Neck | None = None,  # what the neck begins with, see `start_from`; None: weights of the seed
     **params,  # of the head: `k`, `s`, `m` and others
 ) -> Variant:
     "A fresh neck and head, and how they are to be trained"
@@ -279,7 +280,7 @@ def create_variant(
         neck = create_neck('proj_layer', in_dim, embedding_dim, dropout, power)
         made = create_head(head, embedding_dim, len(class_counts), class_counts, **params)
         random = torch.get_rng_state()
-    if start is not None: neck.linear.load_state_dict(start.linear.state_dict())
+    if start is not None: start_from(neck, start)
     return Variant(neck, made, lr_schedule('one_cycle', lr, 1, 1, pct_start), weight_decay, random=random)
 
 # %% ../nbs/36_side_by_side.ipynb #b8ffc99a
@@ -290,11 +291,13 @@ def train_side_by_side(
     batch_size: int = 256,
     seed: int = 42,  # of the order of the pictures, which all variants share
     sampler: str = 'shuffle',  # see `EpochOrder`
+    per_class: int = 4,  # pictures of a class in a batch of `class_balanced` or `m_per_class`
     progress: bool = False,  # show a bar
     **shared,  # what all variants have, see `create_variant`
 ) -> list[Variant]:  # trained necks and heads with their losses, one for each of `variants`
     "Train a neck and a head for every variant, in one pass over the features"
     counts = np.bincount(features.table.class_id)
     made = [create_variant(features.source.shape[-1], counts, **shared | own) for own in variants]
-    loader = feature_dls(features, batch_size=batch_size, device='cpu', seed=seed, sampler=sampler).train
+    how = dict(batch_size=batch_size, device='cpu', seed=seed, sampler=sampler, k=per_class)
+    loader = feature_dls(features, **how).train
     return fit_side_by_side(made, loader, epochs*len(loader), progress)
