@@ -392,6 +392,15 @@ def _save_figure(figure, path: str):
     with atomic_path(path) as tmp:
         figure.savefig(tmp, dpi=110, bbox_inches='tight', format=Path(path).suffix[1:] or 'png')
 
+# %% ../nbs/42_cli.ipynb #c77b864c
+def _print_neighbors(neighbors, names, root):
+    "The neighbors of each query below its name"
+    for i, name in enumerate(names):
+        rows = neighbors[neighbors['query'] == i].drop(columns='query')
+        if not len(rows): continue  # it could not be read, as a warning has said
+        print(f'{name}\n{rows.round(3).to_string(index=False)}\n')
+    print(f'Paths are relative to {root}')
+
 # %% ../nbs/42_cli.ipynb #5574affd
 @command
 def unifex_search(
@@ -400,7 +409,10 @@ def unifex_search(
     k: int = 5,  # so many neighbors
     root: str = '',  # where the pictures of the index lie now, if not where they lay
     exclude_self: bool = False,  # leave out the picture searched for, where it is in the index
+    expand: int = 0,  # add so many of its nearest neighbors to a query, and search again
+    together: bool = False,  # all pictures are one query, such as several views of one thing
     max_pixels: int = 89_478_485,  # larger pictures count as unreadable; 0: no limit
+    engine: str = 'auto',  # what runs the backbone: torch, openvino, onnxruntime; auto: the fastest that is right
     save: str = '',  # write the first one's neighbors as a picture to this file
     serve: bool = False,  # open a page to drop pictures on, in place of one search
     host: str = '127.0.0.1',  # address of the page; 0.0.0.0 lets the whole network in
@@ -411,21 +423,21 @@ def unifex_search(
 
     examples:
       unifex_search results/quickstart photo.jpg --k 10 --save found.png
+      unifex_search my_index front.jpg back.jpg --together --expand 2
       unifex_search my_index --serve"""
     if not serve and not pictures: raise ValueError('give a picture, or --serve')
     found = _open_index(index, root)
+    if engine != 'auto': found.embedder.engine_name = engine
     if serve:
         from unifex.serve import serve as serve_page
-        return serve_page(found, host=host, port=port, k=max(k, 12), max_mb=upload_mb, max_pixels=max_pixels)
+        return serve_page(found, host=host, port=port, k=max(k, 12), max_mb=upload_mb, max_pixels=max_pixels,
+                          expand=expand)
     from unifex.core import encode_name
     exclude = 'self' if exclude_self else None
-    neighbors = found.search(list(pictures), k, exclude=exclude, max_pixels=max_pixels)
-    neighbors = neighbors.drop(columns='class_id', errors='ignore')
-    for i, picture in enumerate(pictures):
-        rows = neighbors[neighbors['query'] == i].drop(columns='query')
-        if not len(rows): continue  # it could not be read, as a warning has said
-        print(f'{picture}\n{rows.round(3).to_string(index=False)}\n')
-    print(f'Paths are relative to {found.root}')
+    how = dict(exclude=exclude, expand=expand, together=together, max_pixels=max_pixels)
+    neighbors = found.search(list(pictures), k, **how).drop(columns='class_id', errors='ignore')
+    if together: neighbors.insert(0, 'query', 0)
+    _print_neighbors(neighbors, [' and '.join(pictures)] if together else pictures, found.root)
     if save:
         from unifex.plots import plot_neighbors
         first = neighbors['query'].iloc[0]
@@ -466,9 +478,12 @@ def unifex_evaluate(
     k: int = 5,  # places for mMP@k
     map_k: int = 0,  # places for mAP; 0: as the protocol says
     metric: str = '',  # cosine or euclidean; else as the protocol says
+    expand: int = 0,  # add so many of its nearest neighbors to each query
+    expand_index: int = 0,  # and to each picture searched, where query and index are apart
     by: str = '',  # also the ten worst values of this column, or of class
     compare: str = '',  # vectors of another model for the same queries and the same index, in place of both
     device: str = '',  # for --embedder: cpu, cuda, ...; the best at hand
+    engine: str = 'auto',  # for --embedder: what runs the backbone, as unifex_index
     save: str = '',  # write the report to this .csv, .json, .md or .parquet
 ):
     """Score embeddings: mMP@k, R@1 and mAP by domain, with 95 % intervals
@@ -484,7 +499,9 @@ def unifex_evaluate(
     from unifex.embedder import load_embedder
     from unifex.evaluation import evaluate
     model = load_embedder(embedder).to(default_device(device)) if embedder else None
-    settings = dict(k=k, map_k=map_k or None, metric=metric or None)
+    if model: model.engine_name = engine
+    expansion = dict(expand=expand, expand_index=expand_index)
+    settings = dict(k=k, map_k=map_k or None, metric=metric or None, **expansion)
     names = dict(root=root, image=image, label=label, label_level=label_level, max_pixels=max_pixels)
     queries = _read_or_embed(query, table, model, embedder, **names)
     parts = (queries, _read_or_embed(index, index_table, model, embedder, **names)) if index else queries.query_index()

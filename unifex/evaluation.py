@@ -19,7 +19,7 @@ import pandas as pd
 from fastcore.basics import patch
 
 from .core import atomic_path, nearest, nearest_path, user_path, write_text
-from .knn import iter_knn, knn
+from .knn import expand_vectors, iter_knn, knn
 from .metrics import average_precision, bootstrap_mean, mean_by, mmp_at_k, recall_at_k
 from .splits import exclusions, query_index, split_mask
 from .tables import CLASS, add_class_ids, check_table, has_class_ids, make_table, name_columns, read_columns
@@ -236,8 +236,34 @@ def _match_classes(query, index):
     warnings.warn(f'queries and pictures to search are data sets of other names, such as {names}: labels are compared alone')
     return by_label
 
+# %% ../nbs/22_evaluation.ipynb #42db7d54
+def _expand(vectors, index, n, power, hidden=(), exclude_self=False):
+    "Vectors (Q, D), each with its `n` nearest of `index` (N, D) that it may see"
+    out = np.empty_like(vectors)
+    for q, d, ids in iter_knn(vectors, index, n, 'cosine', exclude_self, hidden):
+        q, d, ids = q.numpy(), d.numpy(), ids.numpy()
+        out[q] = expand_vectors(vectors[q], index[ids], np.where(ids < 0, 0, 1 - d), power)
+    return out
+
+@patch
+def expanded(
+    self: Embeddings,
+    n: int = 2,  # neighbors of each
+    power: float = 3,  # a neighbor counts by its cosine to this power
+) -> Embeddings:  # as many vectors, of their lengths
+    "Each vector and its nearest neighbors here, added up; not for vectors that are queries as well, see `evaluate`"
+    if len(self) < 2: return self
+    return Embeddings(_expand(self.vectors, self.vectors, n, power, exclude_self=True), self.table)
+
+def _expanded_unseen(index, hidden, n, power):
+    "`index.expanded`; `ValueError` where a picture in it is hidden from a query, whose neighbors would know of it"
+    if not any(np.isin(a[a >= 0], b).any() for a, b in hidden): return index.expanded(n, power)
+    raise ValueError('expand_index: pictures searched are hidden from queries, as their own picture or source is, and '
+                     'their neighbors would be moved towards them; give queries and an index apart, such as '
+                     'unifex.splits.split_query_index makes')
+
 # %% ../nbs/22_evaluation.ipynb #70a8d21f
-def _score_index(query, index, rows, exclude, k, map_k, metric):
+def _score_index(query, index, rows, exclude, k, map_k, metric, expand=0, expand_index=0, power=3):
     "One search, in some rows of the index: n_relevant (Q,), scores (Q, 3), neighbors and distances (Q, k)"
     Q = len(query)
     n_relevant = np.zeros(Q, int)
@@ -247,10 +273,12 @@ def _score_index(query, index, rows, exclude, k, map_k, metric):
     if not len(rows): return n_relevant, scores, neighbors, distances
     index = index[rows]
     hidden = exclusion_keys(query.table, index.table, exclude)
+    if expand_index: index = _expanded_unseen(index, hidden, expand_index, power)
+    vectors = _expand(query.vectors, index.vectors, expand, power, hidden) if expand else query.vectors
     classes, index_classes = _match_classes(query.table, index.table)
     n_relevant = _n_relevant((classes, index_classes), hidden)
     depth = max(k, map_k) if map_k else len(index)
-    for block in iter_knn(query.vectors, index.vectors, depth, metric, exclude=hidden):
+    for block in iter_knn(vectors, index.vectors, depth, metric, exclude=hidden):
         q, d, ids = (o.numpy() for o in block)
         hits = (index_classes[ids] == classes[q, None]) & (ids >= 0)
         scores[q, 0] = mmp_at_k(hits, n_relevant[q], k)
@@ -271,7 +299,7 @@ class Report:
     per_query: pd.DataFrame  # a row a query, in their order: its columns, n_relevant and the scores, nan where skipped
     neighbors: np.ndarray  # (Q, k) int64, rows of the index, -1 where there are none
     distances: np.ndarray  # (Q, k) float32, inf where there are none
-    settings: dict  # protocol, per_domain, exclude, k, map_k, metric, n_index (pictures searched), n_trained (of them)
+    settings: dict  # of `evaluate`, and n_index: pictures searched, n_trained: how many of them were trained on
 
     @property
     def balanced(self) -> pd.Series:  # as `overall`
@@ -329,6 +357,17 @@ def _settings(protocol, **given):
     settings['exclude'] = (exclude,) if isinstance(exclude, str) else tuple(exclude)
     return {'protocol': protocol, **settings, 'map_k': settings['map_k'] or None}
 
+# %% ../nbs/22_evaluation.ipynb #3d441914
+def _expansion(expand, expand_index, power):
+    "What is said of expansion in the settings of a report; nothing where there is none"
+    said = {'expand': expand, 'expand_index': expand_index}
+    for name, n in said.items():
+        if not isinstance(n, (int, np.integer)) or n < 0:
+            raise ValueError(f'{name} is a number of neighbors, 0 or more, not {n!r}')
+    if not power >= 0: raise ValueError(f'power must be 0 or more, not {power!r}')
+    said = {name: n for name, n in said.items() if n}
+    return said and said | {'power': power}
+
 # %% ../nbs/22_evaluation.ipynb #99f72476
 def _searches(query, index, per_domain):
     "Row numbers of the queries and of the index, a pair for each search"
@@ -361,6 +400,9 @@ def evaluate(
     k: int | None = None,  # depth of mMP@k, and neighbors kept in the report
     map_k: int | None = None,  # depth of mAP; 0: the whole ranking
     metric: str | None = None,  # 'cosine' or 'euclidean'; the same ranking for vectors of length one
+    expand: int = 0,  # add so many of its nearest neighbors to each query
+    expand_index: int = 0,  # and to each picture searched; where query and index are apart
+    power: float = 3,  # with these: a neighbor counts by its cosine to this power
 ) -> Report:
     "Search with every query and score what comes back; a hit is a picture of the same data set and label"
     settings = _settings(protocol, exclude=exclude, k=k, map_k=map_k, metric=metric)
@@ -373,7 +415,8 @@ def evaluate(
     searches = _searches(query, index, settings['per_domain'])
     _warn_single_class(index.table, [rows for _, rows in searches])
     how = {name: settings[name] for name in ('exclude', 'k', 'map_k', 'metric')}
-    parts = [_score_index(query[q], index, x, **how) for q, x in searches]
+    settings |= (expansion := _expansion(expand, expand_index, power))
+    parts = [_score_index(query[q], index, x, **how, **expansion) for q, x in searches]
     order = np.argsort(np.concatenate([q for q, _ in searches]))
     n_relevant, scores, neighbors, distances = (np.concatenate(part)[order] for part in zip(*parts))
     names = ['mMP@{k}'.format(**how), 'R@1', 'mAP@{map_k}'.format(**how) if how['map_k'] else 'mAP']
@@ -391,6 +434,8 @@ def caption(self: Report) -> str:
     own = {'id': 'its own picture', 'source': 'its own source'}
     if s['exclude']: text += f"; a query does not see {' or '.join(own[e] for e in s['exclude'])}"
     if self.skipped: text += f'; {self.skipped:,} queries without a relevant picture left out'
+    if s.get('expand'): text += f"; queries expanded by {s['expand']} neighbors"
+    if s.get('expand_index'): text += f"; pictures searched expanded by {s['expand_index']} neighbors"
     n = s['n_trained']
     if n: text += f"; the model was trained on {'all' if n == s['n_index'] else f'{n:,}'} of the pictures searched"
     return text
@@ -518,7 +563,8 @@ def check_held_out(
 # %% ../nbs/22_evaluation.ipynb #aabb70de
 def _pinned(report):
     "What must be equal in reports that are compared"
-    settings = {k: v for k, v in report.settings.items() if k not in ('protocol', 'metric', 'n_trained')}
+    free = 'protocol', 'metric', 'n_trained', 'expand', 'expand_index', 'power'
+    settings = {k: v for k, v in report.settings.items() if k not in free}
     return settings | {'queries': report.by_domain.queries.to_dict()}
 
 def _comparison_row(report, domains):

@@ -21,7 +21,7 @@ from .core import decode_name, encode_name, nearest, require_packages, user_path
 from .embedder import Embedder, Pictures, as_pictures, load_embedder, warn_failed
 from .evaluation import Embeddings
 from .images import MAX_PIXELS
-from .knn import knn_chunks
+from .knn import expand_vectors, knn_chunks
 from .tables import make_table
 
 # %% ../nbs/23_index.ipynb #bb5a0d37
@@ -218,12 +218,39 @@ def _nearest(index: Index, q: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarra
     distances, rows = knn_chunks(q, parts, k, 'cosine')
     return 1 - distances, rows
 
+def _visible(index: Index, q: np.ndarray, k: int, hidden: np.ndarray, own: np.ndarray):
+    "Cosines, rows and a mask (Q, n) of the `k` nearest that are neither among the ids `hidden` nor rows `own` (Q, m)"
+    scores, rows = _nearest(index, q, k + len(hidden) + own.shape[1])
+    keep = ~np.isin(index.ids[rows], hidden)
+    for row in own.T: keep &= rows != row[:, None]
+    return scores, rows, keep & (keep.cumsum(1) <= k)
+
 def _found(scores: np.ndarray, rows: np.ndarray, keep: np.ndarray, numbers: np.ndarray, index: Index) -> pd.DataFrame:
     "A row a neighbor to keep: query, rank, score, id, then the columns of the index's table"
     at = rows[keep]
     df = pd.DataFrame({'query': numbers[np.nonzero(keep)[0]], 'rank': keep.cumsum(1)[keep],
                        'score': scores[keep], 'id': index.ids[at]})
     return pd.concat([df, index.table.iloc[at].reset_index(drop=True)], axis=1)
+
+# %% ../nbs/23_index.ipynb #d33323d6
+def _check_numbers(k, expand):
+    "`ValueError` unless `k` is 1 or more and `expand` 0 or more"
+    if not isinstance(k, (int, np.integer)) or k < 1: raise ValueError(f'k must be a whole number from 1, not {k!r}')
+    if not isinstance(expand, (int, np.integer)) or expand < 0:
+        raise ValueError(f'expand must be a whole number from 0, not {expand!r}')
+
+def _as_one(asked: _Query) -> _Query:
+    "All that is asked for as a single query: the mean of its directions"
+    if not len(asked.vectors): return asked
+    mean = _unit_rows(asked.vectors).mean(0, keepdims=True)
+    return _Query(mean, np.arange(1), True, asked.items)
+
+def _expanded_queries(index: Index, q: np.ndarray, n: int, power: float, hidden, own) -> np.ndarray:
+    "(Q, D) queries and their `n` nearest that they may find, added up"
+    scores, rows, keep = _visible(index, q, n, hidden, own)
+    if not rows.size: return q
+    near = index.vectors(rows.ravel()).reshape(*rows.shape, index.dim)
+    return expand_vectors(q, near, np.where(keep, scores, 0), power)
 
 # %% ../nbs/23_index.ipynb #489ae4be
 @patch
@@ -233,20 +260,33 @@ def search(self: Index,
     *,
     vectors=None,  # in place of a query: (D,) or (Q, D) floats, or `Embeddings`
     exclude=None,  # ids that must not be found; or 'self': the picture of a query, known by its path
+    expand: int = 0,  # add so many of its nearest neighbors to a query, and search again
+    power: float = 3,  # a neighbor counts by its cosine to this power
+    together: bool = False,  # all pictures given are one query, such as several views of one thing
     max_pixels: int = MAX_PIXELS,  # of a query; 0: no limit
 ) -> pd.DataFrame:  # a row a neighbor: [query, if several,] rank, score (cosine), id, the table's columns
     "The nearest pictures; exact for the vectors as they are stored, unless there is an IVF"
-    if not isinstance(k, (int, np.integer)) or k < 1: raise ValueError(f'k must be a whole number from 1, not {k!r}')
+    _check_numbers(k, expand)
     hidden = _excluded_ids(exclude)
     is_self = isinstance(exclude, str)
     if is_self and query is None: raise ValueError("vectors have no path to be known by: exclude takes ids here")
     asked = _query(self, query, vectors, max_pixels)
-    scores, rows = _nearest(self, asked.vectors, k + len(hidden) + is_self)
-    keep = ~np.isin(self.ids[rows], hidden)
-    if is_self: keep &= rows != _own_rows(self, asked)[:, None]
-    keep &= keep.cumsum(1) <= k
-    found = _found(scores, rows, keep, asked.numbers, self)
+    own = _own_rows(self, asked)[:, None] if is_self else np.zeros((len(asked.vectors), 0), np.int64)
+    if together: asked = _as_one(asked)
+    if together: own = own.reshape(len(asked.vectors), own.size)
+    if expand: asked = asked._replace(vectors=_expanded_queries(self, asked.vectors, expand, power, hidden, own))
+    found = _found(*_visible(self, asked.vectors, k, hidden, own), asked.numbers, self)
     return found.drop(columns='query') if asked.single else found
+
+# %% ../nbs/23_index.ipynb #6a17ae8e
+@patch
+def expanded(self: Index,
+    n: int = 2,  # neighbors of each picture
+    power: float = 3,  # a neighbor counts by its cosine to this power
+) -> Index:  # the same pictures, ids and embedder
+    "An index whose vectors are each added up with their nearest neighbors in it; for queries that are not in it"
+    vectors = self.embeddings().expanded(n, power)
+    return Index(vectors, self._embedder, self.root, self.storage, self.ids)
 
 # %% ../nbs/23_index.ipynb #6ee7b9bd
 def _under_root(pictures: Pictures, root: Path | None) -> pd.DataFrame:
@@ -520,6 +560,18 @@ def remove(self: QdrantIndex,
     from qdrant_client import models
     self.client.delete(self.name, models.PointIdsList(points=_as_ids(ids).tolist()), wait=True)
 
+# %% ../nbs/23_index.ipynb #7cc3c1b3
+def _points(index: QdrantIndex, v: np.ndarray, k: int, hidden: np.ndarray, **kwargs) -> list:
+    "The `k` nearest points that are not `hidden`"
+    points = index.client.query_points(index.name, query=v.tolist(), limit=k + len(hidden), **kwargs).points
+    return [p for p in points if p.id not in hidden][:k]
+
+def _expanded_point(v: np.ndarray, points: list, power: float) -> np.ndarray:
+    "A query and the points that it has found, added up"
+    if not points: return v
+    near = np.array([[p.vector for p in points]], np.float32)
+    return expand_vectors(v[None], near, np.array([[p.score for p in points]]), power)[0]
+
 # %% ../nbs/23_index.ipynb #08e61d0a
 @patch
 def search(self: QdrantIndex,
@@ -528,16 +580,20 @@ def search(self: QdrantIndex,
     *,
     vectors=None,  # as in `Index.search`
     exclude=None,  # ids that must not be found
+    expand: int = 0,  # as in `Index.search`, and so below
+    power: float = 3,
+    together: bool = False,
     max_pixels: int = MAX_PIXELS,  # of a query; 0: no limit
 ) -> pd.DataFrame:  # as from `Index.search`
     "The nearest pictures of the collection"
+    _check_numbers(k, expand)
     hidden = _as_ids([] if exclude is None else exclude)
     asked = _query(self, query, vectors, max_pixels)
+    if together: asked = _as_one(asked)
     found = []
     for number, v in zip(asked.numbers, _unit_rows(asked.vectors)):
-        points = self.client.query_points(self.name, query=v.tolist(), limit=k + len(hidden)).points
-        points = [p for p in points if p.id not in hidden][:k]
-        for rank, p in enumerate(points, 1):
+        if expand: v = _expanded_point(v, _points(self, v, expand, hidden, with_vectors=True), power)
+        for rank, p in enumerate(_points(self, v, k, hidden), 1):
             found.append({'query': number, 'rank': rank, 'score': p.score, 'id': p.id, **p.payload})
     found = pd.DataFrame(found, columns=None if found else ['query', 'rank', 'score', 'id'])
     return found.drop(columns='query') if asked.single else found

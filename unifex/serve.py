@@ -68,9 +68,9 @@ async def _read_upload(request, limit):
 # %% ../nbs/40_serve.ipynb #28dbc851
 class _Answers:
     "The endpoints of the search page"
-    def __init__(self, index, root, k, max_mb, max_pixels):
+    def __init__(self, index, root, k, max_mb, max_pixels, expand=0):
         self.index, self.k, self.max_mb, self.max_pixels = index, k, max_mb, max_pixels
-        self.limit = int(max_mb*2**20)
+        self.limit, self.expand = int(max_mb*2**20), expand
         self.rows = {int(i): row for row, i in enumerate(index.ids)}
         self.lock = threading.Lock()
         self.engine = index.embedder.engine(n_images=1000) if index.embedder else None  # many queries, one at a time
@@ -79,7 +79,7 @@ class _Answers:
 
     def neighbors(self, query=None, vectors=None):
         try:
-            with self.lock: found = self.index.search(query, self.k, vectors=vectors)
+            with self.lock: found = self.index.search(query, self.k, vectors=vectors, expand=self.expand)
         except ValueError as e: return _error(f'This picture cannot be searched with ({e}).', 422)
         found = found.reindex(columns=['id', 'score', 'label', 'domain', 'image']).astype(object)
         return _json({'neighbors': found.where(found.notna(), '').to_dict('records')})
@@ -126,6 +126,7 @@ def search_app(
     max_mb: float = 20,  # of an upload
     hosts: tuple = _LOCAL,  # names under which the page may be asked for; '*' for any
     max_pixels: int = MAX_PIXELS,  # of a picture, uploaded or shown; 0: no limit
+    expand: int = 0,  # neighbors that are added to a query, see `Index.search`
 ):  # a Starlette application
     "The search page of an index"
     require_packages('the search page', 'starlette', 'uvicorn')
@@ -135,7 +136,7 @@ def search_app(
     from starlette.routing import Route
     root = index.root if root is None else root
     if root is None: raise ValueError('the page shows pictures: give root, the folder that their paths are relative to')
-    answers = _Answers(index, root, k, max_mb, max_pixels)
+    answers = _Answers(index, root, k, max_mb, max_pixels, expand)
     routes = [
         Route('/', _page_file('index.html', 'text/html')),
         Route('/page.css', _page_file('page.css', 'text/css')),
@@ -157,9 +158,10 @@ def serve(
     max_mb: float = 20,  # of an upload
     ready=None,  # called with the address and the server, once it listens
     max_pixels: int = MAX_PIXELS,  # of a picture, uploaded or shown; 0: no limit
+    expand: int = 0,  # neighbors that are added to a query, see `Index.search`
 ):
     "Serve the search page until Ctrl-C; `OSError` where the port is taken"
-    app = search_app(index, root, k, max_mb, _LOCAL if host in _LOCAL else ('*',), max_pixels)
+    app = search_app(index, root, k, max_mb, _LOCAL if host in _LOCAL else ('*',), max_pixels, expand)
     import uvicorn
     config = uvicorn.Config(app, log_level='warning', access_log=False, timeout_graceful_shutdown=2)
     server = uvicorn.Server(config)
