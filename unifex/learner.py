@@ -887,12 +887,14 @@ def _mean_of_seeds(results, trained):
     name = trained[0].split(', seed')[0]
     spread = (runs - runs.mean()).abs().max()
     rows = {f'{name}, mean of {len(runs)} seeds': runs.mean(), '    largest distance from it': spread}
-    return pd.concat([results.drop(index=trained), pd.DataFrame.from_dict(rows, orient='index')])
+    at = results.index.get_loc(trained[0])
+    others = results.drop(index=trained)
+    return pd.concat([others[:at], pd.DataFrame.from_dict(rows, orient='index'), others[at:]])
 
 @torch_defaults()
 def quickstart(
     output_dir: str | Path = 'results',  # the run gets a folder of its own below
-    seeds: int = 3,  # trainings, with successive seeds; the first is the one that is kept
+    seeds: int = 3,  # trainings, with successive seeds, of which the table has the mean; the first makes the run
     overwrite: bool = False,  # replace another quickstart, once the new one is whole
     progress: bool | str = True,  # see `train`
     **overrides,  # any value of the configuration
@@ -908,5 +910,8 @@ def quickstart(
     dim = cfg.model.embedding_dim
     trained = {f'trained, {dim}, seed {t.cfg.seed}': t.report for t in (first, *others)}
     reports = zero_shot_reports(data.features.x, data.table, dim, cfg.model.neck.power) | trained
+    if _selects(cfg):
+        first = select(first, bool(progress))
+        reports[f'kept: {first.choice.name}, {dim}'] = first.report
     first.learn.run = save_run(first, folder, reports)
     return _mean_of_seeds(first.learn.run.results, list(trained)), first.learn
