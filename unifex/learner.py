@@ -402,7 +402,7 @@ def _learner(cfg, data, folder=None, cbs=None, dls=None):
     set_seed(cfg.seed)
     o = cfg.optimizer
     embedder = config_embedder(cfg, data.backbone)
-    if cfg.model.neck.start and cfg.model.neck.type == 'proj_layer':
+    if cfg.model.neck.start and cfg.model.neck.type == 'proj_layer' and data.features is not None:
         start_from(embedder.neck, data.components(embedder.out_dim, cfg.model.neck.power))
     dls = dls or data_loaders(cfg, data)
     head = config_head(cfg, class_counts(data.table))
@@ -733,7 +733,10 @@ def _check(cfg):
     except (ValueError, ImportError) as e: raise ConfigError(f'train.engine = {cfg.train.engine!r}: {e}') from None
     if cfg.model.neck.type == 'pca':
         raise ConfigError("model.neck.type = 'pca' is fitted and not trained: take unifex_zero_shot, or 'proj_layer'")
-    with torch.random.fork_rng(devices=[]): config_head(cfg, np.ones(2))
+    with torch.random.fork_rng(devices=[]): head = config_head(cfg, np.ones(2))
+    if cfg.train.unfreeze == 'alternate' and not list(head.parameters()):
+        raise ConfigError(f"train.unfreeze = 'alternate' trains the head and the rest in turns, and {cfg.model.head.name} "
+                          "has no weights: take 'lp_ft'")
     cloud_hub(cfg)
     if cfg.train.tensorboard: require_packages('train.tensorboard', 'tensorboard')
     if cfg.train.store: check_place(user_path(cfg.train.store), mend='give another train.store (--store)')
