@@ -44,7 +44,7 @@ from .evaluation import Report, check_held_out, evaluate_held_out
 from .exports import export
 from .features import FeatureSet, embed_images, extract_features, feature_dls
 from .folding import start_from
-from .heads import head_sampler
+from .heads import CosineHead, head_sampler
 from .hub import HubError, Uploads
 from .loaders import image_dls
 from .margin_model import fit_schedule, mixed_precision, unifex_learner
@@ -569,6 +569,12 @@ def _chosen_neck(cfg, choice, data, first=None) -> nn.Module:
     recipes = {name: settings for name, settings in _recipes(cfg).items() if choice.name.split(' + ')[0] == name}
     return _candidates(cfg, recipes, data, first)[choice.name].eval()
 
+@torch.no_grad()
+def _set_centers(head, x, y):
+    "Have the classes of a `CosineHead` at the mean directions of their embeddings (N, D)"
+    means = torch.zeros(head.n_classes, x.shape[1]).index_add_(0, y, nn.functional.normalize(x))
+    head.weight.copy_(nn.functional.normalize(means))
+
 def select(
     training: Training,  # from `train`; its Learner gets the neck that is judged
     progress: bool = False,  # show a bar
@@ -582,7 +588,9 @@ def select(
     final = more and Embedder(backbone, _chosen_neck(cfg, choice, more), preproc).eval()
     embedder = Embedder(backbone, judged, preproc).eval()
     kept = replace(training, embedder=embedder, choice=choice, plain=training, final=final)
-    learn.model.neck = judged
+    learn.model.neck = judged.to(learn.dls.device)
+    x, y = data.train
+    if isinstance(learn.model.head, CosineHead): _set_centers(learn.model.head, embedder.embed_features(x).cpu(), y)
     learn.opt = None  # of a neck that is no longer there
     return kept
 
