@@ -87,7 +87,7 @@ class _Neck(_Section):
     dropout: float = Field(0.2, ge=0, lt=1)  # of the features, before the projection
     power: float | None = Field(None, gt=0, le=1)  # signed power of the features; 0.5 suits non-negative ones
     whiten: float = Field(0., ge=0, le=1)  # pca: 1 makes all components of variance one, 0.5 goes half the way
-    start: Literal['', 'components'] = ''  # what proj_layer begins with: noise, or half-whitened components
+    start: Literal['', 'components'] = ''  # what proj_layer begins with: noise, or, with stored features, their components
 
 # %% ../nbs/30_config.ipynb #327a8ed6
 _HEAD_PARAMS = {
@@ -264,9 +264,6 @@ def _conflict(cfg) -> str:
     if train.unfreeze and cfg.model.backbone.freeze:
         return (f'train.unfreeze = {train.unfreeze!r} needs a backbone that is trained: '
                 'model.backbone.freeze false (--freeze no)')
-    if cfg.model.neck.start and (train.cache == 'no' or not cfg.model.backbone.freeze):
-        return (f'model.neck.start = {cfg.model.neck.start!r} needs stored features, so a frozen backbone and '
-                "train.cache = 'auto'; or leave it empty (--start '')")
     if train.accumulate > 1 and opt.name.startswith('SAM_'):
         return (f'train.accumulate = {train.accumulate} does not go with {opt.name}, whose second pass '
                 'needs the whole batch; take a larger batch_size')

@@ -376,7 +376,7 @@ def embed_images(
     device: str | torch.device | None = None,  # None: the best at hand
     progress: bool = True,
     max_pixels: int = MAX_PIXELS,  # larger pictures count as unreadable; 0: no limit
-    engine: str | Engine = 'auto',  # what runs the backbone, see `create_engine`
+    engine: str | Engine = '',  # what runs the backbone, see `Embedder.engine`
 ) -> Embeddings:
     "Unit vectors of all readable pictures; the others are left out with a warning that lists them"
     embedder.eval().to(default_device(device))

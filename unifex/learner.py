@@ -383,7 +383,7 @@ def _learner(cfg, data, folder=None, cbs=None, dls=None):
     set_seed(cfg.seed)
     o = cfg.optimizer
     embedder = config_embedder(cfg, data.backbone)
-    if cfg.model.neck.start and cfg.model.neck.type == 'proj_layer':
+    if cfg.model.neck.start and cfg.model.neck.type == 'proj_layer' and data.features is not None:
         start_from(embedder.neck, data.components(embedder.out_dim, cfg.model.neck.power))
     dls = dls or data_loaders(cfg, data)
     head = config_head(cfg, class_counts(data.table))
