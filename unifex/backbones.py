@@ -14,13 +14,11 @@ from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from types import SimpleNamespace
-import timm, torch
+import torch
 from fastcore.basics import patch
 from safetensors.torch import load_file
-from timm.models import PretrainedCfg, clean_state_dict, get_arch_pretrained_cfgs
 from torch import Tensor, nn
 from torch.func import functional_call
-from torch.utils.flop_counter import FlopCounterMode
 from .core import import_object, nearest, user_path
 from .hub import offline_if_unreachable
 from .transforms import Preproc
@@ -82,6 +80,7 @@ class Backbone(nn.Module):
 # %% ../nbs/10_backbones.ipynb #f57e4265
 def _count(model: nn.Module, size: int, device) -> int:
     "FLOPs of one picture"
+    from torch.utils.flop_counter import FlopCounterMode
     with FlopCounterMode(display=False) as counter: _features(model, size, device)
     return counter.get_total_flops()
 
@@ -167,6 +166,7 @@ def read_weights(
     path: str | Path,  # .safetensors, .pt, .pth or .bin
 ) -> dict[str, Tensor]:  # name -> tensor, on the CPU
     "The state dict in a file; WeightsError where there is none. Never unpickles more than tensors"
+    from timm.models import clean_state_dict
     path = user_path(path)
     if not path.is_file(): raise WeightsError(f'no weights file {path}')
     if path.suffix not in _SUFFIXES: raise WeightsError(f"{path}: weights are {', '.join(_SUFFIXES)}")
@@ -370,6 +370,7 @@ def _hub_repo(model_name: str) -> str:
 
 def _timm_today(model_name: str) -> str:
     "The name that a model of timm has today"
+    import timm
     owner, _, name = _hub_repo(model_name).partition('/')
     if owner == 'timm' and timm.is_model_pretrained(name): return name
     base, _, tag = model_name.partition('.')
@@ -393,13 +394,14 @@ def _timm_config(model_name: str) -> dict:
 # %% ../nbs/10_backbones.ipynb #c5f07a03
 def _timm_name(model_name: str, tag: str | None) -> str:
     "name.tag, checked"
+    import timm
     base, _, named = model_name.partition('.')
     if not timm.is_model(base): raise ValueError(_unknown('timm model', base, timm.list_models()))
     if tag and named and tag != named:
         raise ValueError(f'{model_name!r} names the tag {named!r} and weights is {tag!r}: give one of them')
     tag = tag or named
     if not tag: return base
-    known = [c.tag for c in get_arch_pretrained_cfgs(base).values()]
+    known = [c.tag for c in timm.models.get_arch_pretrained_cfgs(base).values()]
     if tag not in known: raise ValueError(_unknown(f'file, package or tag of {base} called', tag, [*known, *_LITE]))
     return f'{base}.{tag}'
 
@@ -481,11 +483,12 @@ def _read_timm(weights: str, name: str) -> dict[str, Tensor]:
 
 def _timm_factory(name: str, config: dict, proj_layer: bool) -> tuple:
     "(what makes the model of a picture size, its pretrained configuration)"
+    import timm
     if not config:
         cfg = timm.get_pretrained_cfg(name)
         return lambda size, **kw: timm.create_model(name, **_timm_kwargs(name, cfg, proj_layer, size), **kw), cfg
     name = config['architecture']
-    cfg = PretrainedCfg(**config['pretrained_cfg'])
+    cfg = timm.models.PretrainedCfg(**config['pretrained_cfg'])
     def make(size, **kw):
         kw = config['args'] | _timm_kwargs(name, cfg, proj_layer, size) | kw
         return timm.create_model(name, pretrained_cfg=config['pretrained_cfg'], **kw)
@@ -685,6 +688,7 @@ def _recommended() -> list[dict[str, str]]:
 
 def _timm_cfg(type: str, model_name: str, tag: str):
     "timm's configuration of some weights, or as much of it as open_clip knows (`hf_hub_id`, `license`)"
+    import timm
     if FAMILIES[type].library == 'timm': return timm.get_pretrained_cfg(f'{model_name}.{tag}')
     import open_clip
     repo = open_clip.get_pretrained_cfg(model_name, tag)['hf_hub'].rpartition('/')[0]

@@ -379,8 +379,9 @@ class _LossModel(nn.Module):
         head = self.model.head
         if len(x): return head.loss(self.model(x), y)
         reached = sum(0*p.sum() for p in self.parameters() if p.requires_grad)
-        if not isinstance(head, CosineHead): return reached
-        return head.loss(head.weight.new_zeros(0, head.in_dim), y) + reached  # its state is gathered from all ranks
+        if not (isinstance(head, CosineHead) or getattr(head, 'gathers', False)): return reached
+        nothing = next(self.parameters()).new_zeros(0, head.in_dim)
+        return head.loss(nothing, y) + reached  # it looks at the pictures of all ranks
 
 # %% ../nbs/33_callbacks.ipynb #d8abd274
 class DistributedSteps(Callback):

@@ -414,6 +414,7 @@ def unifex_search(
     expand: int = 0,  # add so many of its nearest neighbors to a query, and search again
     together: bool = False,  # all pictures are one query, such as several views of one thing
     max_pixels: int = 89_478_485,  # larger pictures count as unreadable; 0: no limit
+    engine: str = 'auto',  # what runs the backbone: torch, openvino, onnxruntime; auto: the fastest that is right
     save: str = '',  # write the first one's neighbors as a picture to this file
     serve: bool = False,  # open a page to drop pictures on, in place of one search
     host: str = '127.0.0.1',  # address of the page; 0.0.0.0 lets the whole network in
@@ -428,6 +429,7 @@ def unifex_search(
       unifex_search my_index --serve"""
     if not serve and not pictures: raise ValueError('give a picture, or --serve')
     found = _open_index(index, root)
+    if engine != 'auto': found.embedder.engine_name = engine
     if serve:
         from unifex.serve import serve as serve_page
         return serve_page(found, host=host, port=port, k=max(k, 12), max_mb=upload_mb, max_pixels=max_pixels,
@@ -483,6 +485,7 @@ def unifex_evaluate(
     by: str = '',  # also the ten worst values of this column, or of class
     compare: str = '',  # vectors of another model for the same queries and the same index, in place of both
     device: str = '',  # for --embedder: cpu, cuda, ...; the best at hand
+    engine: str = 'auto',  # for --embedder: what runs the backbone, as unifex_index
     save: str = '',  # write the report to this .csv, .json, .md or .parquet
 ):
     """Score embeddings: mMP@k, R@1 and mAP by domain, with 95 % intervals
@@ -498,6 +501,7 @@ def unifex_evaluate(
     from unifex.embedder import load_embedder
     from unifex.evaluation import evaluate
     model = load_embedder(embedder).to(default_device(device)) if embedder else None
+    if model: model.engine_name = engine
     expansion = dict(expand=expand, expand_index=expand_index)
     settings = dict(k=k, map_k=map_k or None, metric=metric or None, **expansion)
     names = dict(root=root, image=image, label=label, label_level=label_level, max_pixels=max_pixels)

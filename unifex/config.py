@@ -94,7 +94,7 @@ class _Neck(_Section):
     dropout: float = Field(0.2, ge=0, lt=1)  # of the features, before the projection
     power: float | None = Field(None, gt=0, le=1)  # signed power of the features; 0.5 suits non-negative ones
     whiten: float = Field(0., ge=0, le=1)  # pca: 1 makes all components of variance one, 0.5 goes half the way
-    start: Literal['', 'components'] = ''  # what proj_layer begins with: noise, or half-whitened components
+    start: Literal['', 'components'] = ''  # what proj_layer begins with: noise, or, with stored features, their components
 
 # %% ../nbs/30_config.ipynb #327a8ed6
 _HEAD_PARAMS = {
@@ -107,6 +107,11 @@ _HEAD_PARAMS = {
     'h': 'AdaFace: how much the length of the embedding counts',
     't_alpha': 'AdaFace: weight of a new batch in the running lengths',
     'dynamic_s': 'AdaCos: let the scale follow the training',
+    'alpha': 'MultiSimilarity: how steeply pairs of a class count the more the further apart they are',
+    'beta': 'MultiSimilarity: how steeply pairs of two classes count the more the nearer they are',
+    'base': 'MultiSimilarity: cosine from which on pairs are far or near',
+    'eps': 'MultiSimilarity: take hard pairs alone, within this difference of cosines; none: all pairs',
+    'temperature': 'SupCon: what cosines are divided by',
 }
 
 def _number(value):
@@ -121,8 +126,8 @@ def _number(value):
 
 # %% ../nbs/30_config.ipynb #d60eb93e
 class _Head(_Section):
-    "The margin head over the training classes: arguments of `create_head`"
-    name: str = 'ArcFace'  # see `unifex.heads`; one of your own: 'package.module:Class'
+    "The margin head over the training classes, or what gives a loss without one: arguments of `create_head`"
+    name: str = 'ArcFace'  # see `unifex.heads`, or 'ArcFace + 0.5*SupCon'; one of your own: 'package.module:Class'
     params: dict[str, Any] = {}  # k, s, m and what else the head takes
 
     @model_validator(mode='before')
@@ -130,7 +135,7 @@ class _Head(_Section):
     def _gather(cls, values):
         "Parameters beside the name belong to `params`; None takes one away"
         if not isinstance(values, dict): return values
-        own = ':' in str(values.get('name', ''))
+        own = ':' in str(values.get('name', ''))  # of a library or somebody's own: any parameter
         beside = {k: v for k, v in values.items() if k in _HEAD_PARAMS or own and k not in cls.model_fields}
         params = _from_text(values.get('params', {}), dict[str, Any])
         if isinstance(params, dict):
@@ -177,11 +182,14 @@ class _Dataset(_Section):
     label_level: int | Literal['leaf'] | None = None  # folder that is the label: 0 the first; -1, leaf the last
     max_pixels: int = Field(89_478_485, ge=0)  # larger pictures count as unreadable; 0: no limit
 
+_Sampler = Literal['auto', 'shuffle', 'class_balanced', 'm_per_class', 'domain_balanced', 'round_robin']
+
 class _DataLoader(_Section):
     "Reading"
     batch_size: int = Field(256, ge=1)  # at most; an epoch of few pictures still has a dozen steps
     num_workers: int = Field(2, ge=0, le=1024)  # threads that decode pictures
-    sampler: Literal['shuffle', 'class_balanced', 'domain_balanced', 'round_robin'] = 'shuffle'  # see `EpochOrder`
+    sampler: _Sampler = 'auto'  # see `EpochOrder`; auto: m_per_class for losses over pairs of pictures, else shuffle
+    per_class: int = Field(4, ge=1, le=1000)  # pictures of a class in a batch of class_balanced and m_per_class
 
 _Recipe = Literal['', 'squash', 'crop', 'pad', 'openai-clip', 'openclip', 'eva-clip', 'siglip', 'custom']
 
@@ -263,9 +271,6 @@ def _conflict(cfg) -> str:
     if train.unfreeze and cfg.model.backbone.freeze:
         return (f'train.unfreeze = {train.unfreeze!r} needs a backbone that is trained: '
                 'model.backbone.freeze false (--freeze no)')
-    if cfg.model.neck.start and (train.cache == 'no' or not cfg.model.backbone.freeze):
-        return (f'model.neck.start = {cfg.model.neck.start!r} needs stored features, so a frozen backbone and '
-                "train.cache = 'auto'; or leave it empty (--start '')")
     if train.accumulate > 1 and opt.name.startswith('SAM_'):
         return (f'train.accumulate = {train.accumulate} does not go with {opt.name}, whose second pass '
                 'needs the whole batch; take a larger batch_size')

@@ -384,6 +384,7 @@ def _push_file(self: GoogleDrive, name: str, path: Path) -> Uploaded:
 @patch
 def push_files(self: GoogleDrive, files: dict[str, Path]) -> list[Uploaded]:
     "Send files one after another, and confirm each"
+    self.check_network(self.endpoint)
     return [self._push_file(name, Path(path)) for name, path in files.items()]
 
 # %% ../nbs/09_drive.ipynb #7a7f9d73
@@ -446,6 +447,7 @@ def fetch(self: GoogleDrive, name: str = '', to: str | Path | None = None, only:
     "Bring a file or folder here, see the function `fetch` of `unifex.hub`"
     root = cache_dir()/'hub'/self.folder if to is None else Path(to)
     for part in filter(None, name.split('/')): _safe(part)
+    self.check_network(self.endpoint)
     found = self._find(name)
     if found['mimeType'] != _FOLDER: return self._download(found, root/(name or _safe(found['name'])))
     files = self._files_below(found['id'])

@@ -24,7 +24,6 @@ import pandas as pd
 import torch
 import yaml
 from fastcore.basics import patch
-from huggingface_hub import ModelCard, PyTorchModelHubMixin
 from PIL import Image
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
@@ -42,8 +41,11 @@ from .necks import Neck, create_neck
 from .transforms import Preproc, normalize, resize
 
 # %% ../nbs/16_embedder.ipynb #d2dd18ed
-class Embedder(nn.Module, PyTorchModelHubMixin):
+class Embedder(nn.Module):
     "Backbone and neck: uint8 (B, 3, H, W) of any size -> raw embedding (B, out_dim), fp32"
+    engine_name = 'auto'  # what runs the backbone where nothing else is named, see `create_engine`
+    _hub_mixin_config = None  # what the Hub's mixin would write beside the card, see `save_pretrained`
+
     def __init__(self,
         backbone: Backbone,
         neck: Neck,  # its in_dim is the backbone's out_dim
@@ -52,7 +54,6 @@ class Embedder(nn.Module, PyTorchModelHubMixin):
         super().__init__()
         self.backbone, self.neck = backbone, neck
         self.preproc = preproc or backbone.preproc
-        self._hub_mixin_config = None  # everything is in card.json
         size = self.preproc.size
         if neck.in_dim != backbone.out_dim:
             raise ValueError(f'the neck takes {neck.in_dim} features and the backbone gives {backbone.out_dim}')
@@ -214,13 +215,14 @@ def _read_ahead(
 # %% ../nbs/16_embedder.ipynb #c02426dd
 @patch
 def engine(self: Embedder,
-    engine: str | Engine = 'auto',  # see `create_engine`
+    engine: str | Engine = '',  # see `create_engine`; '': `engine_name`
     n_images: int | None = None,  # pictures to come; None: very many
 ) -> Engine:  # uint8 (B, 3, size, size) -> (B, backbone.out_dim)
     "What runs the backbone as it is now, on the embedder's device"
     backbone = copy.copy(self.backbone)  # its layers are the same
     backbone.preproc = self.preproc
-    with _evaluating(self.backbone): return create_engine(backbone, engine, device=self.device, n_images=n_images)
+    with _evaluating(self.backbone):
+        return create_engine(backbone, engine or self.engine_name, device=self.device, n_images=n_images)
 
 # %% ../nbs/16_embedder.ipynb #237aa6b3
 _FEW, _MANY = 8, 1000  # pictures that are worth no engine, and what a longer iterator is taken to give
@@ -241,7 +243,7 @@ def _run_each(
     num_workers: int = 4,
     progress: bool = True,
     max_pixels: int = MAX_PIXELS,
-    engine: str | Engine = 'auto',
+    engine: str | Engine = '',
 ) -> Iterator[np.ndarray | ImageError]:
     "For each picture, in order, its numbers (D,) float32, or why it cannot be read"
     n = len(pictures.items) if hasattr(pictures.items, '__len__') else None
@@ -299,7 +301,7 @@ def embed(self: Embedder,
     num_workers: int = 4,  # threads that read
     progress: bool = True,  # a bar, where it takes more than a second
     max_pixels: int = MAX_PIXELS,  # larger pictures count as unreadable; 0: no limit
-    engine: str | Engine = 'auto',  # what runs the backbone, see `Embedder.engine`
+    engine: str | Engine = '',  # what runs the backbone, see `Embedder.engine`
 ) -> np.ndarray:  # (N, out_dim) float32, rows of length one
     "The embedding that search wants; `ImageError` where a picture of a list, a warning where one of a folder is broken"
     pictures = as_pictures(pictures, root)
@@ -484,33 +486,48 @@ def push(self: Embedder,
         folder = self.save(Path(d)/'embedder', readme or embedder_card(self.card, address, license))
         return push(folder, address, **kwargs)
 
+# %% ../nbs/16_embedder.ipynb #21fa3b07
 @patch
 def _save_pretrained(self: Embedder, save_directory: Path): _write(self, Path(save_directory))
 
 @patch
-def generate_model_card(self: Embedder, *args, **kwargs) -> ModelCard:
-    "`embedder_card`, which takes the place of the mixin's own"
+def generate_model_card(self: Embedder, *args, **kwargs) -> 'ModelCard':
+    "`embedder_card`, as the Hub's own class"
+    from huggingface_hub import ModelCard
     return ModelCard(embedder_card(self.card))
 
-@patch(cls_method=True)
-def _from_pretrained(cls: Embedder, *, model_id: str, revision=None, cache_dir=None, force_download=False,
-                     local_files_only=False, token=None, **kwargs) -> Embedder:
-    from huggingface_hub import snapshot_download
-    folder = snapshot_download(model_id, revision=revision, cache_dir=cache_dir, force_download=force_download,
-                               local_files_only=local_files_only, token=token, allow_patterns=list(_FILES))
-    return load_embedder(folder)
+@patch
+def save_pretrained(self: Embedder,
+    save_directory: str | Path,  # made where it is not there
+    **kwargs,  # of `PyTorchModelHubMixin.save_pretrained`
+) -> str | None:  # address of the commit, where it is pushed as well
+    "Write the files of `save`"
+    from huggingface_hub import PyTorchModelHubMixin
+    return PyTorchModelHubMixin.save_pretrained(self, save_directory, **kwargs)
 
+@patch
+def push_to_hub(self: Embedder,
+    repo_id: str,  # 'owner/name'
+    **kwargs,  # of `PyTorchModelHubMixin.push_to_hub`, such as `private` and `token`
+) -> str:  # address of the commit
+    "Send the files of `save` to the Hugging Face Hub"
+    from huggingface_hub import PyTorchModelHubMixin
+    return PyTorchModelHubMixin.push_to_hub(self, repo_id, **kwargs)
+
+# %% ../nbs/16_embedder.ipynb #a098140f
 @patch(cls_method=True)
 def from_pretrained(cls: Embedder,
     source: str | Path,  # 'owner/name' on the Hugging Face Hub, or a folder of `save` or `save_pretrained`
-    **kwargs,  # of the mixin, such as `revision` and `token`
+    **kwargs,  # of `huggingface_hub.snapshot_download`, such as `revision` and `token`
 ) -> Embedder:  # in eval mode, on the CPU
-    "The embedder there; of a folder without the mixin, which warns where there is no config.json"
+    "The embedder there"
     if Path(source).is_dir(): return load_embedder(source)
+    from huggingface_hub import snapshot_download
     with offline_if_unreachable() as no_network:
-        try: return PyTorchModelHubMixin.from_pretrained.__func__(cls, source, **kwargs)
+        try: folder = snapshot_download(source, allow_patterns=list(_FILES), **kwargs)
         except OSError:
             if not no_network: raise
+        else: return load_embedder(folder)
     raise HubError(f'{source} cannot be fetched: there is no network, and it is not in the cache')
 
 # %% ../nbs/16_embedder.ipynb #2f65c0d9

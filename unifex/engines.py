@@ -9,14 +9,16 @@ __all__ = ['ENGINES', 'EngineError', 'Engine', 'TorchEngine', 'CompiledEngine', 
 # %% ../nbs/11_engines.ipynb #e5648cc3
 import hashlib
 import json
+import os
 import shutil
 import sys
+import tempfile
 import threading
 import time
 import warnings
 import zipfile
 import zlib
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import asdict
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
@@ -338,6 +340,32 @@ def _kept_card(folder: Path) -> dict | None:
         return card if card['files'] == _checksums(folder) else None
     except (OSError, ValueError, KeyError, TypeError): return None
 
+# %% ../nbs/11_engines.ipynb #3dd10845
+def _remove(folder: Path):
+    "Take a folder out of the cache, whole"
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix='.', ignore_cleanup_errors=True) as gone:
+        folder.replace(Path(gone)/folder.name)
+
+def _seconds_since(path: Path) -> float:
+    "Since a file changed; very many where it is not there any more"
+    try: return time.time() - path.stat().st_mtime
+    except OSError: return float('inf')
+
+def _prune(
+    cache: Path,  # folder of the engines
+    most: int = 8 << 30,  # bytes that stay; the engine used last stays in any case
+):
+    "Take away the engines that were not used for longest, and what was left half made"
+    cards = sorted(cache.glob('*/card.json'), key=_seconds_since)
+    total = 0
+    for card in cards:
+        with suppress(OSError):  # another process was faster, or has it open, which matters on Windows
+            size = sum(p.stat().st_size for p in card.parent.iterdir())
+            if card is cards[0] or total + size <= most: total += size
+            else: _remove(card.parent)
+    for rest in cache.glob('.*'):
+        if _seconds_since(rest) > 86_400: shutil.rmtree(rest, ignore_errors=True)
+
 # %% ../nbs/11_engines.ipynb #70b7de5e
 def _try_to_make(cls, backbone, precision, num_threads, folder) -> dict:
     "The figures of a new engine in `folder`, or the reason why there is none"
@@ -366,9 +394,21 @@ def _make(cls, backbone, precision, num_threads, key) -> dict:
     except OSError as e:
         card = _kept_card(folder)  # another process was first
         if card is None: raise EngineError(f'it cannot be kept: {e}') from None
+    _prune(folder.parent)
     return card
 
 # %% ../nbs/11_engines.ipynb #6e86a507
+def _open(cls, backbone, precision, num_threads, folder, card) -> Engine | None:
+    "An engine from the cache; `EngineError` where it is refused, None where another process has just removed it"
+    if card['refused']: raise EngineError(card['refused'])
+    try: engine = cls(backbone, torch.device('cpu'), precision, num_threads, folder)
+    except Exception:
+        if _kept_card(folder): raise
+        return None
+    engine.cosine, engine.seconds = card['cosine'], card['seconds']
+    with suppress(OSError): os.utime(folder/'card.json')  # the last use, which `_prune` goes by
+    return engine
+
 def _made_engine(cls, backbone, precision, num_threads, key=None, card=None) -> Engine:
     "An engine from the cache, or a new one; `EngineError` where it is refused"
     if backbone.dtype != torch.float32: raise EngineError(f'it takes float32 weights, not {backbone.dtype}')
@@ -376,11 +416,12 @@ def _made_engine(cls, backbone, precision, num_threads, key=None, card=None) -> 
     backbone.to('cpu')
     key = key or _key(cls, backbone, precision)
     folder = _folder_of(key)
-    card = card or _kept_card(folder) or _make(cls, backbone, precision, num_threads, key)
-    if card['refused']: raise EngineError(card['refused'])
-    engine = cls(backbone, torch.device('cpu'), precision, num_threads, folder)
-    engine.cosine, engine.seconds = card['cosine'], card['seconds']
-    return engine
+    for _ in range(3):
+        card = card or _kept_card(folder) or _make(cls, backbone, precision, num_threads, key)
+        found = _open(cls, backbone, precision, num_threads, folder, card)
+        if found: return found
+        card = None
+    raise EngineError(f'other processes remove {folder} as soon as it is made')
 
 def _create(name, backbone, device, precision, num_threads) -> Engine:
     "The engine called `name`; `EngineError` or `ImportError` say why it cannot be had"

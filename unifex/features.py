@@ -376,7 +376,7 @@ def embed_images(
     device: str | torch.device | None = None,  # None: the best at hand
     progress: bool = True,
     max_pixels: int = MAX_PIXELS,  # larger pictures count as unreadable; 0: no limit
-    engine: str | Engine = 'auto',  # what runs the backbone, see `create_engine`
+    engine: str | Engine = '',  # what runs the backbone, see `Embedder.engine`
 ) -> Embeddings:
     "Unit vectors of all readable pictures; the others are left out with a warning that lists them"
     embedder.eval().to(default_device(device))
@@ -481,7 +481,7 @@ def feature_dls(
     device: str | torch.device | None = None,  # where the batches go; None: they stay on the CPU
     seed: int = 42,  # of the order of the training rows, and of their views
     sampler: str = 'shuffle',  # see `EpochOrder`
-    k: int = 4,  # pictures of a class in a batch of `class_balanced`
+    k: int = 4,  # pictures of a class in a batch of `class_balanced` or `m_per_class`
     max_memory: int = 2**31,  # bytes of features to read into memory; what is larger stays on disk
 ) -> DataLoaders:
     "fastai `DataLoaders` over stored features; the validation loader keeps the order of its rows"

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['fold', 'start_from']
 
-# %% ../nbs/15_folding.ipynb #4d5907b6
+# %% ../nbs/15_folding.ipynb #e455a633
 import copy
 
 import numpy as np
@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from .necks import PCA, Neck, Pooling, Projection
 
-# %% ../nbs/15_folding.ipynb #efdd8046
+# %% ../nbs/15_folding.ipynb #2c5b5783
 @torch.no_grad()
 def _affine(neck: Neck) -> tuple[Tensor, Tensor]:
     "A (out_dim, in_dim) and b (out_dim,) of a neck in evaluation, float64, on the CPU"
@@ -24,7 +24,7 @@ def _affine(neck: Neck) -> tuple[Tensor, Tensor]:
     units = torch.eye(neck.in_dim, dtype=torch.float64)
     return (neck.project(units) - b).T, b[0]
 
-# %% ../nbs/15_folding.ipynb #5017d4d4
+# %% ../nbs/15_folding.ipynb #880ff921
 def _check_parts(necks: list[Neck], weights: list[float]):
     "ValueError where these cannot be folded"
     if not necks: raise ValueError('there is nothing to fold: give at least one neck')
@@ -39,12 +39,12 @@ def _check_parts(necks: list[Neck], weights: list[float]):
     if len(weights) != len(necks): raise ValueError(f'{len(necks)} necks need as many weights, got {len(weights)}')
     if min(weights) < 0 or not sum(weights): raise ValueError(f'weights must be 0 or more, and one above 0, got {weights}')
 
-def _embed_chunks(neck: Neck, A: Tensor, b: Tensor, x: Tensor, chunk: int = 8192):
-    "Yield A z + b of (N, D) features as `neck` prepares them, fp32, some rows at a time"
+def _embed_chunks(neck: Neck, A: Tensor, b: Tensor, x: Tensor, chunk: int = 1024):
+    "Yield A z + b of (N, D) features as `neck` prepares them, fp32, as many rows at a time as a cache holds"
     A, b = A.to(x.device, torch.float32), b.to(x.device, torch.float32)
     for part in x.split(chunk): yield F.linear(neck.prepare(part), A, b)
 
-# %% ../nbs/15_folding.ipynb #e932e65a
+# %% ../nbs/15_folding.ipynb #568afc38
 def _side_by_side(necks: list[Neck], weights: list[float], x: Tensor) -> tuple[Tensor, Tensor]:
     "A (S, D) and b (S,) of all parts, each with its weight as the average length of its embeddings"
     maps = [_affine(neck) for neck in necks]
@@ -59,7 +59,7 @@ def _side_by_side(necks: list[Neck], weights: list[float], x: Tensor) -> tuple[T
     scale = scale.repeat_interleave(torch.tensor(widths))
     return A * scale[:, None], b * scale
 
-# %% ../nbs/15_folding.ipynb #183e8ee5
+# %% ../nbs/15_folding.ipynb #5f2cecde
 def _axes(embeddings, out_dim: int) -> Tensor:
     "The (out_dim, S) directions of most weight in chunks of (B, S) embeddings of length one, in falling order, float64"
     moments = 0
@@ -94,7 +94,7 @@ def fold(
     made.linear.bias.copy_(axes @ b)
     return made
 
-# %% ../nbs/15_folding.ipynb #b6b72ba7
+# %% ../nbs/15_folding.ipynb #bec7fbd6
 @torch.no_grad()
 def start_from(
     neck: Projection,  # fresh; changed in place

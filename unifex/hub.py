@@ -18,7 +18,7 @@ from http.client import HTTPException
 from pathlib import Path
 from urllib.error import HTTPError, URLError
 from urllib.parse import quote, unquote
-from urllib.request import Request, urlopen
+from urllib.request import Request, getproxies, urlopen
 
 from fastcore.basics import patch
 
@@ -159,13 +159,13 @@ def retry(self: Hub, f):
 # %% ../nbs/08_hub.ipynb #b3ecff46
 def reachable(
     url: str,  # of a server; a proxy that the environment names is asked in its place
-    seconds: float = 4.,  # to wait for an answer
+    seconds: float = 3.,  # to wait for an answer
 ) -> bool:
     "Whether a server answers, be it with an error of its own"
     found = []
     def ask():
         try: urlopen(Request(url, method='HEAD'), timeout=seconds).close()
-        except HTTPError as e: return found.append(e.code < 500)
+        except HTTPError as e: return found.append(e.code < 500 or not getproxies())  # or it is the proxy's
         except URLError as e: return found.append(isinstance(e.reason, ssl.SSLError))  # others may know its certificate
         except (OSError, HTTPException): return
         found.append(True)
@@ -174,12 +174,24 @@ def reachable(
     thread.join(seconds + 1)
     return any(found)
 
+@patch
+def check_network(
+    self: Hub,
+    url: str,  # of its server
+) -> None:
+    "`HubError` where the server of the hub does not answer"
+    if reachable(url): return
+    raise HubError(f'{self.address} cannot be reached, there is no network: what is here stays; '
+                   'push or fetch again later', again=True)
+
 @contextmanager
-def offline_if_unreachable() -> Iterator[bool]:  # whether it could not be reached
+def offline_if_unreachable(
+    endpoint: str | None = None,  # None: HF_ENDPOINT, or huggingface.co
+) -> Iterator[bool]:  # whether it could not be reached
     "Context: where the server of the Hugging Face Hub cannot be reached, its client works from its cache alone"
     from huggingface_hub import constants
     before = constants.HF_HUB_OFFLINE
-    unreachable = not before and not reachable(constants.ENDPOINT)
+    unreachable = not before and not reachable(endpoint or constants.ENDPOINT)
     constants.HF_HUB_OFFLINE = before or unreachable
     try: yield unreachable
     finally: constants.HF_HUB_OFFLINE = before
@@ -301,7 +313,9 @@ def _describe(self: HuggingFace, names: list[str], commit: str) -> dict[str, Upl
 @patch
 def push_files(self: HuggingFace, files: dict[str, Path]) -> list[Uploaded]:
     "Send files as one commit, and confirm each"
+    from huggingface_hub import constants
     files = {name: Path(path) for name, path in files.items()}
+    if not constants.HF_HUB_OFFLINE: self.check_network(self.api.endpoint)
     commit = self.retry(partial(self._commit, files))
     uploaded = self.retry(partial(self._describe, list(files), commit))
     for name, path in files.items():
@@ -338,8 +352,7 @@ def fetch(self: HuggingFace, name: str = '', to: str | Path | None = None, only:
         with _hub_errors(self):
             file = self._fetch_file(name, where) if name and not only else None
             return file or self._fetch_folder(name, only, where)
-    if self.endpoint: return self.retry(attempt)
-    with offline_if_unreachable() as unreachable:
+    with offline_if_unreachable(self.endpoint) as unreachable:
         if not unreachable: return self.retry(attempt)
         try: return attempt()
         except HubError: pass

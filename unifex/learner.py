@@ -46,6 +46,7 @@ from .evaluation import Report, check_held_out, evaluate_held_out
 from .exports import export
 from .features import FeatureSet, embed_images, extract_features, feature_dls
 from .folding import start_from
+from .heads import head_sampler
 from .hub import HubError, Uploads
 from .loaders import image_dls
 from .margin_model import fit_schedule, mixed_precision, unifex_learner
@@ -279,6 +280,11 @@ def _judges(cfg, table):
     "Masks of the rows that are searched for while training, and of those they are searched in; None: among themselves"
     return (split_mask(table, 'val'), None) if cfg.train.patience else query_index(table)
 
+def _sampler(cfg):
+    "The order of the training rows: what the configuration says, or what its head needs"
+    named = cfg.dataloader.sampler
+    return head_sampler(cfg.model.head.name) if named == 'auto' else named
+
 def data_loaders(
     cfg: Config,
     data: TrainingData,
@@ -286,7 +292,7 @@ def data_loaders(
     "fastai `DataLoaders` over the training rows; the validation loader holds the rows to search for"
     train, query = split_mask(data.table, 'train'), _judges(cfg, data.table)[0]
     batch_size = int(min(cfg.dataloader.batch_size, max(8, train.sum()//12)))  # a small folder gets enough steps
-    how = dict(device=_device(cfg), seed=cfg.seed, sampler=cfg.dataloader.sampler)
+    how = dict(device=_device(cfg), seed=cfg.seed, sampler=_sampler(cfg), k=cfg.dataloader.per_class)
     if data.features is not None:
         valid = data.features[query] if query.any() else None
         return feature_dls(data.views or data.features[train], valid, batch_size, **how)
@@ -398,7 +404,7 @@ def _learner(cfg, data, folder=None, cbs=None, dls=None):
     set_seed(cfg.seed)
     o = cfg.optimizer
     embedder = config_embedder(cfg, data.backbone)
-    if cfg.model.neck.start and cfg.model.neck.type == 'proj_layer':
+    if cfg.model.neck.start and cfg.model.neck.type == 'proj_layer' and data.features is not None:
         start_from(embedder.neck, data.components(embedder.out_dim, cfg.model.neck.power))
     dls = dls or data_loaders(cfg, data)
     head = config_head(cfg, class_counts(data.table))
@@ -437,7 +443,8 @@ def side_by_side_key(
     steps_of_adam = cfg.optimizer.name in ('Adam', 'AdamW') and not any(between)
     on_cpu = _device(cfg).type == 'cpu' and ranks()[1] == 1 and t.precision in ('auto', 'fp32')
     if not (trains_neck and steps_of_adam and on_cpu): return None
-    return cfg.model_dump_json(include={'dataloader': True, 'train': {'epochs', 'iterations', 'epoch_based'}})
+    return _sampler(cfg) + cfg.model_dump_json(
+        include={'dataloader': True, 'train': {'epochs', 'iterations', 'epoch_based'}})
 
 def _variants(cfgs, data):
     "Trainings that are to begin, and what each brings side by side"
@@ -633,7 +640,10 @@ def _check(cfg):
     except (ValueError, ImportError) as e: raise ConfigError(f'train.engine = {cfg.train.engine!r}: {e}') from None
     if cfg.model.neck.type == 'pca':
         raise ConfigError("model.neck.type = 'pca' is fitted and not trained: take unifex_zero_shot, or 'proj_layer'")
-    with torch.random.fork_rng(devices=[]): config_head(cfg, np.ones(2))
+    with torch.random.fork_rng(devices=[]): head = config_head(cfg, np.ones(2))
+    if cfg.train.unfreeze == 'alternate' and not list(head.parameters()):
+        raise ConfigError(f"train.unfreeze = 'alternate' trains the head and the rest in turns, and {cfg.model.head.name} "
+                          "has no weights: take 'lp_ft'")
     cloud_hub(cfg)
     if cfg.train.tensorboard: require_packages('train.tensorboard', 'tensorboard')
     if cfg.train.store: check_place(user_path(cfg.train.store), mend='give another train.store (--store)')

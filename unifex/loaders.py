@@ -174,8 +174,21 @@ def _class_balanced(groups, batch_size, k, rng):
     drawn = rows[first[classes] + visit % counts[classes]].reshape(-1, p, most)
     return drawn[:batches, np.arange(most) < sizes[:, None]].ravel()
 
+# %% ../nbs/07_loaders.ipynb #6894aff6
+def _m_per_class(groups, batch_size, k, rng):
+    "(N,) row numbers: every row once, at most `k` of a class in turn, and those after them as far away as can be"
+    rows = rng.permutation(len(groups))
+    rows = rows[groups[rows].argsort(kind='stable')]  # by class, at random within
+    of = groups[rows]
+    counts = np.bincount(groups)
+    n_parts = -(-counts//k)
+    nth = np.arange(len(rows)) - (counts.cumsum() - counts)[of]
+    part = nth*n_parts[of]//counts[of]
+    when = (part + rng.random(len(counts))[of])/n_parts[of]  # share of the epoch
+    return rows[when.argsort(kind='stable')]
+
 # %% ../nbs/07_loaders.ipynb #9e30020b
-SAMPLERS = {'shuffle': _shuffle, 'class_balanced': _class_balanced,
+SAMPLERS = {'shuffle': _shuffle, 'class_balanced': _class_balanced, 'm_per_class': _m_per_class,
             'domain_balanced': _domain_balanced, 'round_robin': _round_robin}
 
 class EpochOrder:
@@ -186,7 +199,7 @@ class EpochOrder:
         sampler: str = 'shuffle',  # one of `SAMPLERS`
         batch_size: int = 64,
         seed: int = 42,
-        k: int = 4,  # pictures of a class in a batch of `class_balanced`
+        k: int = 4,  # pictures of a class in a batch of `class_balanced` or `m_per_class`
     ):
         if sampler not in SAMPLERS: raise ValueError(f"unknown sampler '{sampler}'{nearest(sampler, SAMPLERS)}")
         if not len(table): raise TableError('the table has no rows to draw from')
@@ -246,7 +259,7 @@ class ImageDL(EpochDL):
         num_workers: int = 2,  # threads that read ahead; 0: one, and nothing is read ahead
         seed: int = 42,  # of the order, if it shuffles
         sampler: str = 'shuffle',  # one of `SAMPLERS`
-        k: int = 4,  # pictures of a class in a batch of `class_balanced`
+        k: int = 4,  # pictures of a class in a batch of `class_balanced` or `m_per_class`
         color_late: bool | None = None,  # change the colors of whole batches where they lie; None: on a GPU
         bs: int | None = None,  # fastai's name of `batch_size`
         **kwargs,
@@ -303,7 +316,7 @@ def image_dls(
     device=None,  # where the batches go; default: they stay on the CPU
     transform: TrainTransform | None = None,  # of the training rows, see `create_transform`; None: as in evaluation
     sampler: str = 'shuffle',  # one of `SAMPLERS`
-    k: int = 4,  # pictures of a class in a batch of `class_balanced`
+    k: int = 4,  # pictures of a class in a batch of `class_balanced` or `m_per_class`
     max_pixels: int = MAX_PIXELS,  # larger pictures count as unreadable; 0: no limit
 ) -> DataLoaders:  # batches (uint8 (b, 3, S, S), int64 (b,)); `dls.c` is the number of classes
     "fastai `DataLoaders` over the pictures of `table`, as `sampler` draws them, and of `valid`, in order"

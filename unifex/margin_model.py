@@ -158,7 +158,7 @@ def _embed(learn, item):
     "(1, D) raw embedding of a picture"
     x = item if isinstance(item, Tensor) else torch.from_numpy(decode_image(item)).permute(2, 0, 1)
     model = learn.model
-    device = next(model.head.parameters()).device
+    device = next(model.parameters()).device
     if not isinstance(model.backbone, nn.Identity): return model(x[None].to(device))
     if learn.run is None:
         raise TrainingError('this Learner is fed stored features and has no backbone to look at a picture with; give '

@@ -96,7 +96,7 @@ class Pooling(Neck):
     def project(self, x):
         return F.adaptive_avg_pool1d(x[:, None], self.out_dim)[:, 0]
 
-# %% ../nbs/15_necks.ipynb #03897792
+# %% ../nbs/15_necks.ipynb #020a5e9d
 @dataclass
 class Moments:
     "Mean and covariance of features, all that principal components depend on"
@@ -109,7 +109,7 @@ class Moments:
 def feature_moments(
     features: Tensor | np.ndarray,  # (N, D) of any float type
     power: float | None = None,  # signed power taken first
-    chunk: int = 8192,  # features at a time
+    chunk: int = 1024,  # features at a time
 ) -> Moments:
     "The moments of features; ValueError where there are none, or where some are not finite"
     x = torch.as_tensor(features)
@@ -179,30 +179,30 @@ def fit(
         raise ValueError(f'{self.out_dim} components need at least {self.out_dim + 1} features, got {len(x)}; '
                          'give more, or a prior')
     found = feature_moments(x, self.power)
-    cov = found.cov if prior is None else _shrunk(found, prior, prior_count)
+    mean, cov = (found.mean, found.cov) if prior is None else _shrunk(found, prior, prior_count)
     variances, vectors = torch.linalg.eigh(cov)  # ascending
     variances = variances.flip(0).clamp_min(0)
     w = vectors.T.flip(0)[:self.out_dim]
     largest = w.gather(1, w.abs().argmax(1, keepdim=True))
     factors = _whitening(variances[:self.out_dim], self.whiten)
-    self.mean.copy_(found.mean)
+    self.mean.copy_(mean)
     self.components.copy_(w * largest.sign() * factors[:, None])
     self.explained.copy_(variances[:self.out_dim] / variances.sum().clamp_min(1e-30))
     self.n_fit.fill_(len(x))
     return self
 
-# %% ../nbs/15_necks.ipynb #09ad09e6
-def _shrunk(own: Moments, prior: Moments | Tensor | np.ndarray, count: float) -> Tensor:
-    "The covariance (D, D) where `count` pictures of the prior stand beside one's own"
+# %% ../nbs/15_necks.ipynb #3a165c54
+def _shrunk(own: Moments, prior: Moments | Tensor | np.ndarray, count: float) -> tuple[Tensor, Tensor]:
+    "Mean (D,) and covariance (D, D) where `count` pictures of the prior stand beside one's own"
     if not isinstance(prior, Moments): prior = feature_moments(prior, own.power)
     if prior.power != own.power:
         raise ValueError(f'the prior was taken of features to the power {prior.power}, and the neck has {own.power}')
     if prior.cov.shape != own.cov.shape:
         raise ValueError(f'the prior has {len(prior.cov)} features and the neck takes {len(own.cov)}')
     share = own.n / (own.n + min(count, prior.n))
-    return share * own.cov + (1 - share) * prior.cov.to(own.cov)
+    return own.mean.lerp(prior.mean.to(own.mean), 1 - share), own.cov.lerp(prior.cov.to(own.cov), 1 - share)
 
-# %% ../nbs/15_necks.ipynb #81ef7b9c
+# %% ../nbs/15_necks.ipynb #f967107e
 def half_whitened(
     features: Tensor | np.ndarray,  # (N, D) of training pictures, two or more
     out_dim: int = 64,  # components, or fewer: there are no more than D, and without a prior than N - 1

@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['Run', 'load_run', 'mark_trained', 'open_embeddings', 'head_settings', 'config_head', 'check_place', 'publish_run',
-           'claim_run', 'check_claim', 'save_head', 'save_index', 'zero_shot_reports', 'save_results', 'cloud_hub']
+           'claim_run', 'check_claim', 'save_head', 'save_index', 'save_judged', 'zero_shot_reports', 'save_results',
+           'cloud_hub']
 
 # %% ../nbs/35_runs.ipynb #31a9c3f4
 import json
@@ -80,6 +81,15 @@ def _read_config(path):
         return load_config(values)
 
 # %% ../nbs/35_runs.ipynb #ada822d0
+def _read_judged(folder, embedder):
+    "`embedder` with the neck in `folder`; as it is where there is none"
+    if not folder.exists(): return embedder
+    with _naming(folder, 'the embedder can still be used'):
+        card = json.loads((folder/'neck.json').read_text(encoding='utf-8'))
+        neck = create_neck(**card)
+        neck.load_state_dict(load_file(folder/'neck.safetensors'))
+    return Embedder(embedder.backbone, neck, embedder.preproc).eval()
+
 _INDEX_AGAIN = 'unifex_index makes an index of the pictures, with the embedder of this run'
 
 class Run:
@@ -103,9 +113,15 @@ class Run:
         return load_embedder(self.folder)
 
     @cached_property
+    def judged(self) -> Embedder:
+        "What its scores are of: the embedder, or that which was not yet trained on what was held out"
+        return _read_judged(self.folder/'judged', self.embedder)
+
+    @cached_property
     def embeddings(self) -> Embeddings:
-        "Vectors and rows of all its pictures, with `split`, `class_id` and `trained_on`: for measuring"
-        folder = _existing(self.folder, 'index')
+        "Rows of all its pictures and their vectors by `judged`, with `split`, `class_id`, `trained_on`: for measuring"
+        judged = self.folder/'judged'/'index'
+        folder = judged if judged.exists() else _existing(self.folder, 'index')
         with _naming(folder, _INDEX_AGAIN): found = _read_embeddings(folder)
         if (self.folder/'head.safetensors').exists(): found.table['trained_on'] = split_mask(found.table, 'train')
         return found
@@ -174,8 +190,8 @@ def __repr__(self: Run):
     return f'{text}; ' + ', '.join(f'{name} {scores[name]:.3f}' for name in results if ' ' not in name)
 
 # %% ../nbs/35_runs.ipynb #a6d41e4b
-_FETCHED = ('config.yaml', 'card.json', 'model.safetensors', 'results.csv', 'log.csv', 'classes.csv',
-            'head.safetensors', 'index/*')
+_FETCHED = ('config.yaml', 'card.json', 'model.safetensors', 'results.csv', 'selection.csv', 'log.csv', 'classes.csv',
+            'head.safetensors', 'index/*', 'judged/*')
 
 def load_run(
     folder: str | Path,  # of a run, or its address on a hub, such as 'hf:owner/name'
@@ -209,6 +225,14 @@ def search(
     return self.index.search(query, k, vectors=vectors, exclude=exclude, **kwargs)
 
 # %% ../nbs/35_runs.ipynb #9682884b
+def _trained_vectors(run):
+    "Vectors (M, D) of the pictures that the run was trained on; None where it was not trained"
+    known = run.embeddings
+    if 'trained_on' not in known.table: return None
+    found = known.vectors[known.table.trained_on.to_numpy()]
+    if not (run.folder/'judged').exists(): return found
+    return np.concatenate([found, _read_embeddings(run.folder/'index').vectors])  # the embedder has seen them all
+
 def mark_trained(
     embeddings: Embeddings,  # of any pictures
     model: str | Path,  # folder of the run whose embedder made them, or of the embedder in it
@@ -217,9 +241,8 @@ def mark_trained(
     folder = user_path(model)
     if not (folder/'config.yaml').exists(): folder = folder.parent
     if not (folder/'config.yaml').exists() or not (folder/'index').exists(): return embeddings
-    known = Run(folder).embeddings
-    if 'trained_on' not in known.table or known.dim != embeddings.dim: return embeddings
-    trained = known.vectors[known.table.trained_on.to_numpy()]
+    trained = _trained_vectors(Run(folder))
+    if trained is None or trained.shape[1] != embeddings.dim: return embeddings
     distance, _ = knn(embeddings.vectors, trained, 1, 'cosine')
     return Embeddings(embeddings.vectors, embeddings.table.assign(trained_on=distance[:, 0] < 1e-5))
 
@@ -240,12 +263,12 @@ def evaluate(
     progress: bool = True,
     **settings,  # of `unifex.evaluation.evaluate`, such as `k`, `metric` and `expand`
 ) -> Report:
-    "Scores of the trained embedding"
+    "Scores of `Run.judged`"
     if pictures is None:
         query, index = _held_out(self)
         if not protocol: settings = {'exclude': exclusions(self.embeddings.table), **settings}
     else:
-        embedder = self.embedder.to(default_device(device))
+        embedder = self.judged.to(default_device(device))
         query, index = mark_trained(embedder.embeddings(pictures, root, progress=progress), self.folder), None
     return evaluate(query, index, protocol or 'merged', **settings)
 
@@ -337,7 +360,7 @@ def check_place(
 # %% ../nbs/35_runs.ipynb #a6bcdb9e
 _MADE = (
     'config.yaml', 'head.safetensors', 'index_root.json', 'embedder.pt', 'loss.png', 'retrieval.png',
-    'classes.csv', 'log.csv', 'failed.csv', 'results.csv', 'embedder/card.json', 'embedder/model.safetensors',
+    'classes.csv', 'log.csv', 'failed.csv', 'results.csv', 'selection.csv', 'judged/*', 'embedder/card.json', 'embedder/model.safetensors',
     'embedder/README.md', 'index/index.json', 'index/codes-*', 'index/table-*', 'index/ivf-*', 'index/vectors.npy',
     'index/table.csv', 'checkpoints/*/state.json', 'checkpoints/*/state.safetensors', 'checkpoints/*/embedder/*',
     'tensorboard/events.*', 'exports/embedder*',
@@ -468,6 +491,21 @@ def save_index(
     "The pictures as an index, and where they lie"
     with atomic_path(folder/'index') as path: Index(Embeddings(vectors, table)).save(path)
     write_text(folder/'index_root.json', json.dumps({'root': plain_root(as_root(root).resolve())}))
+
+# %% ../nbs/35_runs.ipynb #5e1ec7a1
+def save_judged(
+    neck: nn.Module,  # that the scores are of
+    vectors: np.ndarray,  # (N, D) of all pictures, by that neck
+    table: pd.DataFrame,  # N rows, with `split` and `class_id`
+    folder: Path,  # of the run
+):
+    "Keep what was judged, as `judged/`, where the run's embedder was trained on more"
+    with atomic_path(folder/'judged') as path:
+        path.mkdir()
+        state = {k: v.contiguous().cpu() for k, v in neck.state_dict().items()}
+        save_file(state, path/'neck.safetensors')
+        write_text(path/'neck.json', json.dumps(neck.card))
+        Index(Embeddings(vectors, table)).save(path/'index')
 
 # %% ../nbs/35_runs.ipynb #c3e5aea6
 def zero_shot_reports(

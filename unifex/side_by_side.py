@@ -291,11 +291,13 @@ def train_side_by_side(
     batch_size: int = 256,
     seed: int = 42,  # of the order of the pictures, which all variants share
     sampler: str = 'shuffle',  # see `EpochOrder`
+    per_class: int = 4,  # pictures of a class in a batch of `class_balanced` or `m_per_class`
     progress: bool = False,  # show a bar
     **shared,  # what all variants have, see `create_variant`
 ) -> list[Variant]:  # trained necks and heads with their losses, one for each of `variants`
     "Train a neck and a head for every variant, in one pass over the features"
     counts = np.bincount(features.table.class_id)
     made = [create_variant(features.source.shape[-1], counts, **shared | own) for own in variants]
-    loader = feature_dls(features, batch_size=batch_size, device='cpu', seed=seed, sampler=sampler).train
+    how = dict(batch_size=batch_size, device='cpu', seed=seed, sampler=sampler, k=per_class)
+    loader = feature_dls(features, **how).train
     return fit_side_by_side(made, loader, epochs*len(loader), progress)

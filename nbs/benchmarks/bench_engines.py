@@ -43,7 +43,7 @@ def _photographs(n):
     with TemporaryDirectory() as folder: yield write_photographs(folder, n), folder
 
 
-def seconds_of_pass(backbone, table, root, made, repeat: int = 1) -> dict[str, float]:
+def seconds_of_pass(backbone, table, root, made, repeat: int = 1, **how) -> dict[str, float]:
     "Seconds from files to features in a new store: by the engine `made`, by torch; and of reading alone"
     def extract(engine):
         with TemporaryDirectory() as store:
@@ -51,7 +51,7 @@ def seconds_of_pass(backbone, table, root, made, repeat: int = 1) -> dict[str, f
     def read():
         for _ in iter_batches(table, root, backbone.preproc, made.batch_size): pass
     ways = {'ours': lambda: extract(made), 'torch': lambda: extract('torch'), 'reading': read}
-    return interleaved(ways, repeat)
+    return interleaved(ways, repeat, **how)
 
 
 def photographs_pass(name: str, share: float = 1.) -> dict:

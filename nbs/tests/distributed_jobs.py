@@ -36,12 +36,16 @@ def load(out, job, rank=None):
 
 # ---- heads: made-up features, 22 steps without dropout; two steps have one row, of which rank 1 sees nothing
 
-HEADS = dict(
-    ArcFace=dict(k=3),
-    AdaFace=dict(t_alpha=.01),
-    AdaCos=dict(dynamic_s=True),
-    CurricularFace={},
-)
+HEADS = {
+    'ArcFace': dict(k=3),
+    'AdaFace': dict(t_alpha=.01),
+    'AdaCos': dict(dynamic_s=True),
+    'CurricularFace': {},
+    'MultiSimilarity': {},
+    'SupCon': {},
+    'ArcFace + 0.5*MultiSimilarity': {},
+    'pml:ProxyAnchorLoss': {},
+}
 
 
 class BatchLosses(Callback):
