@@ -35,8 +35,10 @@ from .callbacks import (
 from .checkpoints import Checkpoint, tidy_checkpoints
 from .cleaning import check_pictures
 from .config import Config, ConfigError, load_config, override
-from .core import atomic_path, cache_dir, default_device, printable, require_packages, user_path, torch_defaults
-from .datasets import dataset_root, get_card, has_dataset, load_datasets, load_pictures
+from .core import (
+    Roots, as_root, atomic_path, cache_dir, default_device, printable,
+    require_packages, user_path, torch_defaults)
+from .datasets import dataset_root, get_card, has_dataset, load_datasets, load_pictures, load_sources
 from .distributed import gather, init_ranks, rank0_only, ranks, run_device, shard, unshard
 from .embedder import Embedder, load_embedder, zero_shot_embedder
 from .engines import engine_card
@@ -82,14 +84,33 @@ def _is_data_root(names, data):
     if not ranks()[0]: print(printable(text))
     return is_root
 
+# %% ../nbs/37_learner.ipynb #fc252ce6
+def _hold_out_alone(part, cfg):
+    "The rows of one of several sources within the limits, what is held out of them as if they were all there is"
+    ds = cfg.dataset
+    part = part.dropna(axis=1, how='all').reset_index(drop=True)  # columns of the other sources
+    if ds.valid == 'domains': return _limit(part.drop(columns='split', errors='ignore'), ds, cfg.seed)
+    part = _limit(part, ds, cfg.seed)
+    can_search = part.duplicated(CLASS).any() or ds.valid != 'auto'
+    return hold_out(part, ds.valid if can_search else 'none', ds.valid_frac, cfg.seed)
+
+def _load_several(cfg, sources, exclude):
+    "Several sources as one table, each with its own rows held out, and their roots"
+    if len(sources) == 1: return load_data(cfg, sources[0], exclude)
+    table, root = load_sources(sources, cfg.dataset.root or None, **_naming(cfg.dataset), exclude=exclude)
+    require_labels(table, 'training')
+    parts = [_hold_out_alone(part, cfg) for _, part in table.groupby(table.image.str.partition('/')[0], sort=False)]
+    return pd.concat(parts, ignore_index=True).drop(columns='class_id', errors='ignore'), root
+
 def load_data(
     cfg: Config,
-    data=None,  # see `load_pictures`, or the root of the configuration's data sets; None: as `cfg.dataset` says
+    data=None,  # see `load_pictures`, or several, see `load_sources`; or the root of the configuration's data sets
     exclude=(),  # folders that hold no pictures to train on, such as the output
-) -> tuple[pd.DataFrame, Path]:  # annotation table, and what its paths are relative to
+) -> tuple[pd.DataFrame, Path | Roots]:  # annotation table, and what its paths are relative to
     "The pictures to train on and to judge by, within the limits of `cfg.dataset`"
     ds = cfg.dataset
     if data is None: data = ds.data or None
+    if isinstance(data, (list, tuple)): return _load_several(cfg, data, exclude)
     if data is None or _is_data_root(ds.names, data):
         if not ds.names: raise ConfigError('dataset.names is empty, and there is no folder or table either; give one')
         root = data or ds.root or None
@@ -125,7 +146,7 @@ def config_embedder(
 class TrainingData:
     "What is trained on and judged by"
     table: pd.DataFrame  # readable rows with `split` and `class_id`
-    root: Path  # what its paths are relative to
+    root: Path | Roots  # what its paths are relative to
     failed: pd.DataFrame  # columns image, error: pictures left out
     backbone: nn.Module  # what has looked at them, or will
     features: FeatureSet | None = None  # of the same rows, where the backbone is frozen
@@ -223,7 +244,7 @@ def prepare_data(
     if len(set(gather(rows_key(kept)))) > 1:
         raise ValueError('the processes have different pictures or splits; all machines need the same data')
     if features: views = _extract_views(cfg, extract, kept, backbone)
-    return TrainingData(kept, Path(root), failed, backbone, features and replace(features, table=kept), views)
+    return TrainingData(kept, as_root(root), failed, backbone, features and replace(features, table=kept), views)
 
 @torch_defaults()
 def prepare(
@@ -569,18 +590,46 @@ def _safe_name(name):
     return f"{safe.encode()[:_LONGEST].decode(errors='ignore')}-{digest}"
 
 def _data_name(data):
-    "What a run on a folder or a table is called after"
+    "What a run on a folder or a table, or on several, is called after"
+    if isinstance(data, list):
+        names = list(dict.fromkeys(map(_data_name, data)))
+        return _safe_name('+'.join(names if len(names) < 4 else [*names[:2], f'{len(names) - 2}_more']))
     path = user_path(data)
     if os.path.isfile(path) or path.suffix.lower() in ('.csv', '.tsv', '.parquet'): return _safe_name(path.stem)
     return _safe_name(Path(os.path.realpath(path)).name)
 
+# %% ../nbs/37_learner.ipynb #5338b119
+def _are_paths(data):
+    "Whether `data` can be written down: a path, or several of them"
+    several = data if isinstance(data, (list, tuple)) else [data]
+    return all(isinstance(o, (str, Path)) for o in several)
+
+def _with_names(cfg, data, overrides):
+    "`data`, and beside it the data sets that the caller names, unless it is the folder that holds them"
+    names = cfg.dataset.names if {'names', 'dataset__names'} & set(overrides) else []
+    if data is None or not names: return data
+    if isinstance(data, (list, tuple)): return [*data, *(name for name in names if name not in data)]
+    elsewhere = [name for name in names if not get_card(name).root]  # the others bring their own
+    is_root = _are_paths(data) and any(has_dataset(name, data) for name in elsewhere)
+    can_load = not elsewhere or cfg.dataset.root
+    return [data, *names] if can_load and not is_root else data
+
+def _asks_for_sampler(cfg, overrides):
+    "Whether the caller or the configuration's file says in which order the pictures come"
+    return bool({'sampler', 'dataloader__sampler'} & set(overrides)) or 'sampler' in cfg.dataloader.model_fields_set
+
 def _named(cfg, data, overrides):
     "`cfg` with the path of its pictures and the name of its run, and the data that is no path"
-    if isinstance(data, (str, Path)): cfg, data = override(cfg, data=str(data)), None
+    given, data = data, _with_names(cfg, data, overrides)
+    if data is not given: cfg = override(cfg, names=Config().dataset.names)  # they stand among the data now
+    if isinstance(data, (list, tuple)) and len(data) > 1 and not _asks_for_sampler(cfg, overrides):
+        cfg = override(cfg, sampler='domain_balanced')
+    if _are_paths(data): cfg, data = override(cfg, data=data), None
     if not cfg.dataset.data: return cfg, data
     name = _data_name(cfg.dataset.data)
-    ends = f'-{name}', f'-{Path(cfg.dataset.data).stem}'  # trained again; the second by an earlier version
-    has_name = 'model__name' in overrides or cfg.model.name.endswith(ends)
+    ends = [f'-{name}']  # trained again
+    if isinstance(cfg.dataset.data, str): ends.append(f'-{Path(cfg.dataset.data).stem}')  # by an earlier version
+    has_name = 'model__name' in overrides or cfg.model.name.endswith(tuple(ends))
     return (cfg if has_name else override(cfg, model__name=f'{cfg.model.name}-{name}')), data
 
 # %% ../nbs/37_learner.ipynb #c546152c
