@@ -34,6 +34,12 @@ def _whole(value):
     except ValueError: return value
     return int(number) if 'e' in value.lower() and number.is_integer() else value
 
+def _one_or_several(value):
+    "Text, or several texts as a list"
+    if not isinstance(value, (list, tuple)): return '' if value is None else value
+    value = [str(o) for o in value]
+    return value if len(value) > 1 else ''.join(value)
+
 def _from_text(
     value,  # what YAML, a keyword or the command line gave
     kind,  # annotation of the field
@@ -42,6 +48,7 @@ def _from_text(
     choices = get_args(kind)
     is_list = list in (get_origin(kind), *map(get_origin, choices))
     value = _plain(value)
+    if kind == str | list[str]: return _one_or_several(value)
     if value is None or isinstance(value, str) and value.lower() in ('', 'none', 'null'):
         if NoneType in choices: return None
         if 'none' in choices: return 'none'
@@ -160,7 +167,7 @@ class _Model(_Section):
 class _Dataset(_Section):
     "Which pictures: data-set cards by key, or the table or folder given to `train_unifex`"
     names: list[str] = ['sample']  # keys of cards, see `unifex.datasets`
-    data: str = ''  # instead of names: a folder of folders, or a CSV or Parquet table
+    data: str | list[str] = ''  # instead of names: a folder of folders, or a CSV or Parquet table; or several of them
     root: str = ''  # folder that holds the data sets, or that a table's paths are relative to
     min_images: int | None = Field(None, ge=0)  # classes with fewer training pictures are left out
     max_images: int | None = Field(None, ge=1)  # larger classes are sampled down
@@ -508,7 +515,7 @@ def load_config(
     **overrides,  # by full or last name: `epochs=2`, `model__head__k=1`
 ) -> Config:
     "The configuration from `source` with `overrides`; `ConfigError` names the unknown preset, key or value"
-    if isinstance(source, Config): values = source.model_dump()
+    if isinstance(source, Config): values = source.model_dump(exclude_unset=True)  # what was said stays told apart
     else: values = _modern_keys(source if isinstance(source, dict) else _read_yaml(source))
     given = {_full_key(name): value for name, value in overrides.items()}
     for key, value in given.items(): _put(values, key, value, '__')
