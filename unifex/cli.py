@@ -319,7 +319,7 @@ def unifex_zero_shot(
 
     examples:
       unifex_zero_shot zs_siglip-sovit400m_pooling
-      unifex_zero_shot quickstart ~/pictures --model__neck__type pca --model__name pca"""
+      unifex_zero_shot quickstart ~/pictures --model__neck__type pca --whiten .5 --model__name pca"""
     from unifex.learner import zero_shot_unifex
     run = zero_shot_unifex(config, data, output_dir, overwrite, **overrides)
     if (run.folder/'results.csv').exists():
