@@ -319,7 +319,7 @@ def unifex_zero_shot(
 
     examples:
       unifex_zero_shot zs_siglip-sovit400m_pooling
-      unifex_zero_shot quickstart ~/pictures --model__neck__type pca --model__name pca"""
+      unifex_zero_shot quickstart ~/pictures --model__neck__type pca --whiten .5 --model__name pca"""
     from unifex.learner import zero_shot_unifex
     run = zero_shot_unifex(config, data, output_dir, overwrite, **overrides)
     if (run.folder/'results.csv').exists():
@@ -498,9 +498,9 @@ def unifex_evaluate(
     if compare and index:
         raise ValueError('--compare takes vectors searched in themselves, or with a column split; leave the index out')
     from unifex.core import default_device
-    from unifex.embedder import load_embedder
     from unifex.evaluation import evaluate
-    model = load_embedder(embedder).to(default_device(device)) if embedder else None
+    from unifex.runs import judged_embedder
+    model = judged_embedder(embedder).to(default_device(device)) if embedder else None
     if model: model.engine_name = engine
     expansion = dict(expand=expand, expand_index=expand_index)
     settings = dict(k=k, map_k=map_k or None, metric=metric or None, **expansion)

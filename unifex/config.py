@@ -172,7 +172,7 @@ class _Dataset(_Section):
     min_images: int | None = Field(None, ge=0)  # classes with fewer training pictures are left out
     max_images: int | None = Field(None, ge=1)  # larger classes are sampled down
     n_classes: int | None = Field(None, ge=1)  # so many training classes of each data set, drawn by seed
-    valid: Literal['auto', 'classes', 'images', 'none'] = 'auto'  # what is held out where a table has no split
+    valid: Literal['auto', 'classes', 'images', 'domains', 'none'] = 'auto'  # what is held out where a table has no split
     valid_frac: float = Field(0.2, gt=0, lt=1)  # share of classes (or of each class's pictures) held out
     image: str = Field('image', min_length=1)  # column of a table with the paths
     label: str = Field('label', min_length=1)  # column with the labels
@@ -232,6 +232,10 @@ class _Train(_Section):
     views: int = Field(8, ge=1, le=1000)  # stored views of a picture, with a training transform that draws
     store: str = ''  # folder of the feature store; empty: the user's cache
     store_dtype: Literal['float16', 'bfloat16', 'float32'] = 'float16'  # of stored features
+    select: Literal['auto', 'yes', 'no'] = 'no'  # keep a trained neck only where it beats an untrained one
+    tune: bool = False  # select: choose among a few other settings, too
+    fold: int = Field(1, ge=1, le=100)  # select: trainings with successive seeds, folded into one neck
+    refit: bool = True  # select: train what was chosen once more, on what was held out as well
     engine: str = 'auto'  # what runs a frozen backbone: torch, openvino, onnxruntime, compiled; see `unifex.engines`
     engine_precision: Literal['', 'f32', 'bf16', 'fp16'] = ''  # what it computes in; empty: f32, on CUDA as stored
 

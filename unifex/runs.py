@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['Run', 'load_run', 'mark_trained', 'open_embeddings', 'head_settings', 'config_head', 'check_place', 'publish_run',
-           'claim_run', 'check_claim', 'save_head', 'save_index', 'save_judged', 'zero_shot_reports', 'save_results',
-           'cloud_hub']
+           'claim_run', 'check_claim', 'save_head', 'save_index', 'save_judged', 'judged_embedder', 'zero_shot_reports',
+           'save_results', 'cloud_hub']
 
 # %% ../nbs/35_runs.ipynb #31a9c3f4
 import json
@@ -506,6 +506,14 @@ def save_judged(
         save_file(state, path/'neck.safetensors')
         write_text(path/'neck.json', json.dumps(neck.card))
         Index(Embeddings(vectors, table)).save(path/'index')
+
+# %% ../nbs/35_runs.ipynb #5e1ec7a4
+def judged_embedder(
+    model: str | Path,  # folder of a run or an embedder, or an address on a hub
+) -> Embedder:
+    "What scores are to be made with: `Run.judged` of a run whose embedder was trained on what was held out, too"
+    if (user_path(model)/'judged').exists(): return load_run(model).judged
+    return load_embedder(model)
 
 # %% ../nbs/35_runs.ipynb #c3e5aea6
 def zero_shot_reports(
