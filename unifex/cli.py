@@ -184,7 +184,7 @@ def _flags(options: dict) -> list[str]:
 def _relaunched(
     name: str,  # of the command
     config: str,
-    data: str | None,
+    data: str | list | None,
     options: dict,  # of the command
     overrides: dict,  # of the configuration
     parallel: bool,  # asked for; or by the configuration
@@ -203,7 +203,8 @@ def _relaunched(
     from unifex.distributed import data_parallel
     if sys.stdout is sys.stderr and 'stdout' not in popen: options = {**options, 'json': True}  # as `_call` has it
     code = f'import sys; from unifex.cli import {name}; sys.exit({name}())'
-    args = ['-c', code, str(config), *([str(data)] if data else []), *_flags(options | overrides)]
+    paths = data if isinstance(data, list) else [data]*bool(data)
+    args = ['-c', code, str(config), *map(str, paths), *_flags(options | overrides)]
     status = data_parallel(args, cfg.dataloader.batch_size, cfg.train.device, cfg.train.gpu_ids, processes, **popen)
     if status == 130: raise KeyboardInterrupt
     if status: raise SystemExit(status)
@@ -213,8 +214,7 @@ def _relaunched(
 @command
 def unifex_train(
     config: str,  # a preset's name or a YAML file
-    data: str = None,  # a folder with a folder for each class, or a table; else the configuration's data sets
-    *,
+    *data: str,  # folders with a folder for each class, or tables; else the configuration's data sets
     output_dir: str = 'results',  # the run gets a folder of its own below
     overwrite: bool = False,  # replace another run of that name, once the new one is whole
     data_parallelism: bool = False,  # a process for each GPU, or each of --gpu-ids; the batch is shared out to them
@@ -225,10 +225,12 @@ def unifex_train(
 
     examples:
       unifex_train quickstart ~/pictures --epochs 20 --model__head__name CosFace
+      unifex_train quickstart ~/birds ~/flowers list.csv --names sample     all of them, and the sample beside them
       unifex_train quickstart products.csv --image file --label brand --dataset__root ~/pictures
       unifex_train lp_siglip-sovit400m_arcface3_m4d35k /data --output-dir results --device cuda
       unifex_train results/quickstart/config.yaml --output-dir again     the same training"""
     options = dict(output_dir=output_dir, overwrite=overwrite)
+    data = list(data) if len(data) > 1 else ''.join(data) or None
     if _relaunched('unifex_train', config, data, options, overrides, data_parallelism, processes): return
     from unifex.distributed import ranks
     from unifex.learner import train_unifex
@@ -317,7 +319,7 @@ def unifex_zero_shot(
 
     examples:
       unifex_zero_shot zs_siglip-sovit400m_pooling
-      unifex_zero_shot quickstart ~/pictures --model__neck__type pca --model__name pca"""
+      unifex_zero_shot quickstart ~/pictures --model__neck__type pca --whiten .5 --model__name pca"""
     from unifex.learner import zero_shot_unifex
     run = zero_shot_unifex(config, data, output_dir, overwrite, **overrides)
     if (run.folder/'results.csv').exists():
@@ -377,12 +379,12 @@ def unifex_index(
 # %% ../nbs/42_cli.ipynb #af592e7f
 def _open_index(folder: str, root: str):
     "The index of a run, or an index by itself, with its pictures at `root` where that is given"
-    from unifex.core import user_path
+    from unifex.core import moved_root, user_path
     from unifex.index import load_index
     from unifex.runs import load_run
     is_index = (user_path(folder)/'index.json').exists()
     found = load_index(user_path(folder)) if is_index else load_run(folder).index
-    if root: found.root = user_path(root)
+    if root: found.root = moved_root(found.root, root)
     if found.root and not found.root.is_dir():
         warnings.warn(f'the pictures found are not at {found.root}; say where they are with --root')
     return found
@@ -407,7 +409,7 @@ def unifex_search(
     index: str,  # folder of a run or of an index
     *pictures: str,  # pictures to search for
     k: int = 5,  # so many neighbors
-    root: str = '',  # where the pictures of the index lie now, if not where they lay
+    root: str = '',  # where the pictures of the index lie now, if not where they lay; of several name=FOLDER,...
     exclude_self: bool = False,  # leave out the picture searched for, where it is in the index
     expand: int = 0,  # add so many of its nearest neighbors to a query, and search again
     together: bool = False,  # all pictures are one query, such as several views of one thing
@@ -496,9 +498,9 @@ def unifex_evaluate(
     if compare and index:
         raise ValueError('--compare takes vectors searched in themselves, or with a column split; leave the index out')
     from unifex.core import default_device
-    from unifex.embedder import load_embedder
     from unifex.evaluation import evaluate
-    model = load_embedder(embedder).to(default_device(device)) if embedder else None
+    from unifex.runs import judged_embedder
+    model = judged_embedder(embedder).to(default_device(device)) if embedder else None
     if model: model.engine_name = engine
     expansion = dict(expand=expand, expand_index=expand_index)
     settings = dict(k=k, map_k=map_k or None, metric=metric or None, **expansion)

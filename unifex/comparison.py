@@ -26,7 +26,7 @@ from tqdm import tqdm
 
 from .callbacks import TrainingError
 from .config import Config, load_config, override
-from .core import atomic_path, default_device
+from .core import as_root, atomic_path, default_device, plain_root
 from .learner import (
     Training, TrainingData, config_backbone, load_data, prepare_data, rows_key, side_by_side_key, train_many)
 
@@ -117,7 +117,7 @@ class _Worker:
 def _read_data(shared: str, table: str, root: str) -> TrainingData:
     "What `compare` has prepared, from the table it wrote and the features it stored"
     cfg = load_config(json.loads(shared))
-    return prepare_data(cfg, config_backbone(cfg), pd.read_parquet(table), root)
+    return prepare_data(cfg, config_backbone(cfg), pd.read_parquet(table), as_root(json.loads(root)))
 
 def _worker_main():
     "Jobs in, rows or errors out, a line of JSON each"
@@ -184,7 +184,7 @@ def _jobs(runs: dict, data: TrainingData, shared: Config, folder: str) -> dict[s
     "What the workers are told; the table of `data` is written to `folder`"
     table = Path(folder)/'table.parquet'
     data.table.to_parquet(table)
-    where = {'shared': json.dumps(shared.model_dump()), 'table': str(table), 'root': str(data.root.resolve())}
+    where = {'shared': json.dumps(shared.model_dump()), 'table': str(table), 'root': json.dumps(plain_root(data.root.resolve()))}
     return {key: {'variant': v, 'config': cfg.model_dump(), **where} for key, (v, cfg) in runs.items()}
 
 def _train_all(

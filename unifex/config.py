@@ -34,6 +34,12 @@ def _whole(value):
     except ValueError: return value
     return int(number) if 'e' in value.lower() and number.is_integer() else value
 
+def _one_or_several(value):
+    "Text, or several texts as a list"
+    if not isinstance(value, (list, tuple)): return '' if value is None else value
+    value = [str(o) for o in value]
+    return value if len(value) > 1 else ''.join(value)
+
 def _from_text(
     value,  # what YAML, a keyword or the command line gave
     kind,  # annotation of the field
@@ -42,6 +48,7 @@ def _from_text(
     choices = get_args(kind)
     is_list = list in (get_origin(kind), *map(get_origin, choices))
     value = _plain(value)
+    if kind == str | list[str]: return _one_or_several(value)
     if value is None or isinstance(value, str) and value.lower() in ('', 'none', 'null'):
         if NoneType in choices: return None
         if 'none' in choices: return 'none'
@@ -87,7 +94,7 @@ class _Neck(_Section):
     dropout: float = Field(0.2, ge=0, lt=1)  # of the features, before the projection
     power: float | None = Field(None, gt=0, le=1)  # signed power of the features; 0.5 suits non-negative ones
     whiten: float = Field(0., ge=0, le=1)  # pca: 1 makes all components of variance one, 0.5 goes half the way
-    start: Literal['', 'components'] = ''  # what proj_layer begins with: noise, or half-whitened components
+    start: Literal['', 'components'] = ''  # what proj_layer begins with: noise, or, with stored features, their components
 
 # %% ../nbs/30_config.ipynb #327a8ed6
 _HEAD_PARAMS = {
@@ -160,12 +167,12 @@ class _Model(_Section):
 class _Dataset(_Section):
     "Which pictures: data-set cards by key, or the table or folder given to `train_unifex`"
     names: list[str] = ['sample']  # keys of cards, see `unifex.datasets`
-    data: str = ''  # instead of names: a folder of folders, or a CSV or Parquet table
+    data: str | list[str] = ''  # instead of names: a folder of folders, or a CSV or Parquet table; or several of them
     root: str = ''  # folder that holds the data sets, or that a table's paths are relative to
     min_images: int | None = Field(None, ge=0)  # classes with fewer training pictures are left out
     max_images: int | None = Field(None, ge=1)  # larger classes are sampled down
     n_classes: int | None = Field(None, ge=1)  # so many training classes of each data set, drawn by seed
-    valid: Literal['auto', 'classes', 'images', 'none'] = 'auto'  # what is held out where a table has no split
+    valid: Literal['auto', 'classes', 'images', 'domains', 'none'] = 'auto'  # what is held out where a table has no split
     valid_frac: float = Field(0.2, gt=0, lt=1)  # share of classes (or of each class's pictures) held out
     image: str = Field('image', min_length=1)  # column of a table with the paths
     label: str = Field('label', min_length=1)  # column with the labels
@@ -225,6 +232,10 @@ class _Train(_Section):
     views: int = Field(8, ge=1, le=1000)  # stored views of a picture, with a training transform that draws
     store: str = ''  # folder of the feature store; empty: the user's cache
     store_dtype: Literal['float16', 'bfloat16', 'float32'] = 'float16'  # of stored features
+    select: Literal['auto', 'yes', 'no'] = 'no'  # keep a trained neck only where it beats an untrained one
+    tune: bool = False  # select: choose among a few other settings, too
+    fold: int = Field(1, ge=1, le=100)  # select: trainings with successive seeds, folded into one neck
+    refit: bool = True  # select: train what was chosen once more, on what was held out as well
     engine: str = 'auto'  # what runs a frozen backbone: torch, openvino, onnxruntime, compiled; see `unifex.engines`
     engine_precision: Literal['', 'f32', 'bf16', 'fp16'] = ''  # what it computes in; empty: f32, on CUDA as stored
 
@@ -264,9 +275,6 @@ def _conflict(cfg) -> str:
     if train.unfreeze and cfg.model.backbone.freeze:
         return (f'train.unfreeze = {train.unfreeze!r} needs a backbone that is trained: '
                 'model.backbone.freeze false (--freeze no)')
-    if cfg.model.neck.start and (train.cache == 'no' or not cfg.model.backbone.freeze):
-        return (f'model.neck.start = {cfg.model.neck.start!r} needs stored features, so a frozen backbone and '
-                "train.cache = 'auto'; or leave it empty (--start '')")
     if train.accumulate > 1 and opt.name.startswith('SAM_'):
         return (f'train.accumulate = {train.accumulate} does not go with {opt.name}, whose second pass '
                 'needs the whole batch; take a larger batch_size')
@@ -507,7 +515,7 @@ def load_config(
     **overrides,  # by full or last name: `epochs=2`, `model__head__k=1`
 ) -> Config:
     "The configuration from `source` with `overrides`; `ConfigError` names the unknown preset, key or value"
-    if isinstance(source, Config): values = source.model_dump()
+    if isinstance(source, Config): values = source.model_dump(exclude_unset=True)  # what was said stays told apart
     else: values = _modern_keys(source if isinstance(source, dict) else _read_yaml(source))
     given = {_full_key(name): value for name, value in overrides.items()}
     for key, value in given.items(): _put(values, key, value, '__')

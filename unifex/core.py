@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['user_path', 'atomic_path', 'write_text', 'printable', 'map_threads', 'one_core_threads', 'nearest', 'first_few',
-           'nearest_path', 'encode_name', 'decode_name', 'require_packages', 'import_object', 'default_device',
-           'torch_defaults', 'cache_dir']
+           'nearest_path', 'encode_name', 'decode_name', 'Roots', 'as_root', 'plain_root', 'path_below', 'moved_root',
+           'require_packages', 'import_object', 'default_device', 'torch_defaults', 'cache_dir']
 
 # %% ../nbs/00_core.ipynb #e29f3b3e
 import difflib
@@ -203,6 +203,69 @@ def decode_name(
     name = _ENCODED.sub(lambda found: bytes(ord(c) & 0xff for c in found[0]).decode('utf-8', 'surrogateescape'), name)
     if sys.getfilesystemencoding() == 'utf-8': return name
     return os.fsdecode(name.encode('utf-8', 'surrogateescape'))
+
+# %% ../nbs/00_core.ipynb #38adaaef
+class Roots:
+    "Several folders as the root of a table: the first part of a path names the folder"
+    def __init__(
+        self,
+        folders: dict[str, str | Path],  # name -> folder
+    ):
+        self.folders = {name: user_path(folder) for name, folder in folders.items()}
+
+    def __truediv__(self, path) -> Path:
+        name, _, rest = os.fspath(path).partition('/')
+        rest = rest.lstrip('/')
+        if name in self.folders and not os.path.splitdrive(rest)[0]: return self.folders[name]/rest
+        raise ValueError(f"{path}: does not begin with the name of a folder, {' or '.join(self.folders)}")
+
+    def __eq__(self, other): return isinstance(other, Roots) and self.folders == other.folders
+    def __str__(self): return ', '.join(f'{name}={folder}' for name, folder in self.folders.items())
+    def __repr__(self): return f'Roots({self})'
+    def is_dir(self) -> bool: return all(folder.is_dir() for folder in self.folders.values())
+    def absolute(self): return Roots({name: os.path.abspath(folder) for name, folder in self.folders.items()})
+    def resolve(self): return Roots({name: folder.resolve() for name, folder in self.folders.items()})
+
+def as_root(
+    root,  # a folder, or `Roots`, or a dictionary of folders by name
+) -> Path | Roots:
+    "What the paths of a table are relative to"
+    if isinstance(root, dict): return Roots(root)
+    return root if isinstance(root, Roots) else user_path(root)
+
+def plain_root(
+    root: Path | Roots,
+) -> str | dict[str, str]:
+    "A root as JSON has it; `as_root` makes it again"
+    if isinstance(root, Roots): return {name: str(folder) for name, folder in root.folders.items()}
+    return str(root)
+
+# %% ../nbs/00_core.ipynb #ffcb16b8
+def path_below(
+    path: Path,  # absolute
+    root: Path | Roots,  # absolute
+) -> str | None:  # with forward slashes; None where `path` does not lie there
+    "The path of a file as a table has it"
+    if not isinstance(root, Roots): return path.relative_to(root).as_posix() if path.is_relative_to(root) else None
+    found = {name: path_below(path, folder) for name, folder in root.folders.items()}
+    return next((f'{name}/{below}' for name, below in found.items() if below is not None), None)
+
+def moved_root(
+    root: Path | Roots | None,  # where the pictures lay
+    to,  # where they lie now: a folder, which holds all; of several some by name: a dictionary, 'birds=/new/birds,...'
+) -> Path | Roots | None:
+    "`root`, with what `to` says in its place"
+    if not to: return root
+    if not isinstance(to, (dict, Roots)):
+        names = '|'.join(map(re.escape, root.folders)) if isinstance(root, Roots) else ''
+        parts = re.split(rf'(?:^|,)\s*({names})=', os.fspath(to)) if names else ['to']
+        if len(parts) == 1 or parts[0]: return user_path(to)
+        to = dict(zip(parts[1::2], parts[2::2]))
+    to = as_root(to)
+    known = root.folders if isinstance(root, Roots) else to.folders
+    odd = [name for name in to.folders if name not in known]
+    if odd: raise ValueError(f'no folder is called {odd[0]!r}{nearest(odd[0], known)}; there are {root}')
+    return Roots({**known, **to.folders})
 
 # %% ../nbs/00_core.ipynb #bb37ddca
 _MODULES = {

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['DATASETS', 'DatasetError', 'DatasetCard', 'register_dataset', 'get_card', 'has_dataset', 'dataset_root',
-           'load_dataset', 'load_datasets', 'folder_table', 'load_pictures', 'sample_root', 'expected_tree',
-           'dataset_cards', 'dataset_status']
+           'load_dataset', 'load_datasets', 'folder_table', 'load_pictures', 'load_sources', 'sample_root',
+           'expected_tree', 'dataset_cards', 'dataset_status']
 
 # %% ../nbs/04_datasets.ipynb #9469da8d
 import hashlib, json, os, re, tempfile, unicodedata, warnings, zipfile
@@ -17,7 +17,8 @@ from pathlib import Path
 import numpy as np, pandas as pd, yaml
 from fastcore.basics import patch
 from fastcore.meta import delegates
-from .core import cache_dir, decode_name, encode_name, first_few, import_object, nearest, nearest_path, user_path
+from .core import Roots, as_root, cache_dir, decode_name, encode_name, first_few
+from .core import import_object, nearest, nearest_path, user_path
 from .images import IMAGE_EXTENSIONS, looks_like_picture
 from .splits import sample_table
 from .tables import SPLITS, DuplicateImageError, TableError, check_table, has_class_ids, image_paths, make_table
@@ -472,7 +473,7 @@ class _Disk:
 def _as_on_disk(image, root):
     "A column of paths below `root` as the disk spells them"
     is_odd = image.str.contains(_MISSPELT).eq(True)
-    if not is_odd.any(): return image
+    if not is_odd.any() or isinstance(root, Roots): return image
     disk = _Disk(root)
     return image.where(~is_odd, image[is_odd].map(disk.spell))
 
@@ -485,6 +486,7 @@ def _check_there(table, root, start):
     n_missing = sum(not path.exists() for path in paths)
     if n_missing < len(paths): return
     first = table.image.iloc[0]
+    if isinstance(root, Roots): raise DatasetError(f'none of the {len(table):,} pictures is below {root}; give root=')
     nearby = [Path.cwd(), *(parent for o in (start, root) for parent in Path(os.path.abspath(o)).parents)]
     there = next((f'; {folder} has it' for folder in nearby if (folder/decode_name(first)).is_file()), '')
     raise DatasetError(f'none of the {n_missing:,} pictures is below {os.path.abspath(root)}, not {first} for one{there}; give root= '
@@ -543,7 +545,7 @@ def load_pictures(
 ) -> tuple[pd.DataFrame, Path]:  # annotation table, with `label` where it is known, and its root
     "Pictures as a table, however they are given; raises `DatasetError` where there are none"
     columns = dict(image=image, label=label, dataset=dataset, domain=domain, split=split, source=source_column)
-    if root is not None: root = user_path(root)
+    if root is not None: root = as_root(root)
     if isinstance(source, pd.DataFrame): return _load_table(source, Path('.'), root, **columns)
     path = user_path(source)
     if path.is_dir(): return _load_folder(path, dataset, domain, label_level, exclude), path
@@ -551,6 +553,75 @@ def load_pictures(
     rows = read_columns(path)
     try: return _load_table(rows, path.parent, root, **columns, default=encode_name(path.stem))
     except TableError as e: raise type(e)(f'{path}: {e}') from None
+
+# %% ../nbs/04_datasets.ipynb #e4425148
+def _is_key(source):
+    "Whether a source is the key of a data set, and no path"
+    if not isinstance(source, str) or os.path.lexists(user_path(source)): return False
+    return any(_plain(source) in map(_plain, (card.key, *card.aliases)) for card in DATASETS.values())
+
+def _name_parts(source):
+    "The name of a source, after those of the folders above it"
+    if isinstance(source, pd.DataFrame): return ['pictures']
+    if _is_key(source): return [get_card(source).key]
+    path = user_path(source)
+    path = Path(os.path.realpath(path)) if path.is_dir() else Path(os.path.abspath(path)).with_suffix('')
+    return [encode_name(part) for part in path.parts[1:]] or ['root']
+
+def _source_names(sources):
+    "A name for each source, no two alike"
+    parts = [_name_parts(source) for source in sources]
+    last = [names[-1] for names in parts]
+    for depth in range(1, max(map(len, parts)) + 1):
+        found = ['-'.join(names[-depth:]) if last.count(names[-1]) > 1 else names[-1] for names in parts]
+        if len(set(found)) == len(found): return found
+    return [f'{name}-{i}' for i, name in enumerate(found, 1)]
+
+# %% ../nbs/04_datasets.ipynb #09b48280
+def _as_part(table, name, plain, taken):
+    "The rows of one source, called `plain` by itself and `name` here, beside the data sets `taken`"
+    def renamed(dataset):
+        if dataset == plain: return name
+        return f'{name}/{dataset}' if dataset in taken else dataset
+    new = table.dataset.map({dataset: renamed(dataset) for dataset in table.dataset.unique()})
+    domain = table.domain.where(table.domain != table.dataset, new)
+    table = table.drop(columns='class_id', errors='ignore')
+    return table.assign(image=f'{name}/' + table.image, dataset=new, domain=domain)
+
+def _check_apart(tables, folders):
+    "`DatasetError` where a picture belongs to two sources"
+    owner = {}
+    for name, table in tables.items():
+        root = os.path.realpath(folders[name])
+        for image in table.image:
+            path = f"{root}/{image.partition('/')[2]}"
+            if owner.setdefault(path, name) == name: continue
+            owners = f'{owner[path]} and of {name}'
+            raise DatasetError(f'{path} is a picture of {owners}: give what holds both, or one of them')
+
+# %% ../nbs/04_datasets.ipynb #c90c8282
+def _load_source(source, root, **kwargs):
+    "(annotation table, root) of one of several"
+    if _is_key(source):
+        root = None if get_card(source).root else root  # it brings its own
+        return load_dataset(source, root), dataset_root(source, root)
+    if isinstance(source, pd.DataFrame) or root is None: return load_pictures(source, root, **kwargs)
+    try: return load_pictures(source, **kwargs)
+    except DatasetError: return load_pictures(source, root, **kwargs)
+
+def load_sources(
+    sources: list,  # of folders, tables, DataFrames, keys of data sets
+    root: str | Path | None = None,  # of data sets, and of tables whose pictures are not below the table's folder
+    **kwargs,  # of `load_pictures`: `image`, `label`, `label_level`, `exclude` and so on
+) -> tuple[pd.DataFrame, Roots]:  # annotation table, paths beginning with the names of the sources, and its root
+    "Several folders, tables and data sets as one table, each a data set and a domain of its own"
+    tables, folders, taken = {}, {}, set()
+    for name, source in zip(_source_names(sources), sources):
+        table, folders[name] = _load_source(source, root, **kwargs)
+        tables[name] = _as_part(table, name, _name_parts(source)[-1], taken)
+        taken |= set(tables[name].dataset)
+    _check_apart(tables, folders)
+    return check_table(pd.concat(tables.values(), ignore_index=True)), Roots(folders)
 
 # %% ../nbs/04_datasets.ipynb #41002df0
 def _unpack(packed, folder):

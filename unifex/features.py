@@ -21,7 +21,7 @@ from fastcore.meta import delegates
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from .core import cache_dir, default_device, user_path
+from .core import as_root, cache_dir, default_device, user_path
 from .distributed import gather, rank0_only, ranks, shard, unshard
 from .engines import Engine, create_engine, engine_card
 from .evaluation import Embeddings
@@ -267,7 +267,7 @@ def _feature_set(store, table, root, rows, keys, errors) -> FeatureSet:
     bad = np.flatnonzero(~ok)
     why = [errors.get(int(i)) or reasons.get(keys[i].tobytes(), 'not computed') for i in bad]
     failed = pd.DataFrame({'image': table.image.iloc[bad].to_numpy(), 'error': why})
-    if ok.any(): return FeatureSet(store.rows(rows[ok]), table[ok].reset_index(drop=True), failed, Path(root))
+    if ok.any(): return FeatureSet(store.rows(rows[ok]), table[ok].reset_index(drop=True), failed, as_root(root))
     first = f'{failed.image[0]}: {failed.error[0]}' if len(failed) else 'the table is empty'
     raise ValueError(f'none of the {len(table)} pictures below {root} could be read (is it the right root?); {first}')
 
@@ -376,7 +376,7 @@ def embed_images(
     device: str | torch.device | None = None,  # None: the best at hand
     progress: bool = True,
     max_pixels: int = MAX_PIXELS,  # larger pictures count as unreadable; 0: no limit
-    engine: str | Engine = 'auto',  # what runs the backbone, see `create_engine`
+    engine: str | Engine = '',  # what runs the backbone, see `Embedder.engine`
 ) -> Embeddings:
     "Unit vectors of all readable pictures; the others are left out with a warning that lists them"
     embedder.eval().to(default_device(device))

@@ -20,7 +20,7 @@ import numpy as np
 import simplejpeg
 from PIL import Image, ImageChops, ImageOps
 
-from .core import atomic_path, decode_name, require_packages, user_path
+from .core import as_root, atomic_path, decode_name, require_packages, user_path
 
 # %% ../nbs/01_images.ipynb #f16b203f
 IMAGE_EXTENSIONS = (
@@ -387,7 +387,8 @@ def safe_join(
     has_drive = PureWindowsPath(path).drive and (os.name == 'nt' or '\\' in path)  # elsewhere a colon is a letter
     if has_drive or PurePosixPath(path).is_absolute() or '..' in path.replace('\\', '/').split('/'):
         raise ImageError(f'{path}: leaves the root {root}; use a path relative to it')
-    return user_path(root)/path
+    try: return as_root(root)/path
+    except ValueError as e: raise ImageError(str(e)) from None
 
 # %% ../nbs/01_images.ipynb #d73a75c8
 def load_image(

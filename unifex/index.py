@@ -17,7 +17,8 @@ import numpy as np
 import pandas as pd
 from fastcore.basics import patch
 
-from .core import decode_name, encode_name, nearest, require_packages, user_path, write_text
+from .core import as_root, decode_name, encode_name, nearest, path_below, plain_root, require_packages
+from .core import user_path, write_text
 from .embedder import Embedder, Pictures, as_pictures, load_embedder, warn_failed
 from .evaluation import Embeddings
 from .images import MAX_PIXELS
@@ -84,7 +85,7 @@ class Index:
     ):
         x = _unit_rows(embeddings.vectors)
         self.dim, self.storage = embeddings.dim, storage
-        self.root, self._embedder = root and user_path(root), embedder
+        self.root, self._embedder = root and as_root(root), embedder
         self.fit = _fit_storage(x, storage)
         self.codes, self.table = _encode(x, storage, self.fit), _keep_columns(embeddings.table)
         self.ids = np.arange(len(x)) if ids is None else _check_ids(ids, len(x))
@@ -163,7 +164,8 @@ class _Query(NamedTuple):
 def _in_root(index, item):
     "A path that is relative to the root of the index, made whole; anything else as it is"
     if index.root is None or not isinstance(item, (str, os.PathLike)): return item
-    there = index.root/decode_name(os.fspath(item))
+    try: there = index.root/decode_name(os.fspath(item))
+    except ValueError: return item  # of several folders, none is called so
     return there if not user_path(item).exists() and there.is_file() else item
 
 def _embed_query(index, query, max_pixels: int) -> _Query:
@@ -200,7 +202,8 @@ def _own_rows(index: Index, query: _Query) -> np.ndarray:
     def row(item):
         if root is None or not isinstance(item, (str, os.PathLike)): return -1
         path = Path(os.path.normpath(user_path(item).absolute()))
-        return rows.get(encode_name(path.relative_to(root).as_posix()), -1) if path.is_relative_to(root) else -1
+        below = path_below(path, root)
+        return -1 if below is None else rows.get(encode_name(below), -1)
     return np.array([row(item) for item in query.items] or [-1]*len(query.vectors), dtype=np.int64)
 
 def _excluded_ids(exclude) -> np.ndarray:
@@ -294,10 +297,11 @@ def _under_root(pictures: Pictures, root: Path | None) -> pd.DataFrame:
     if root is None or pictures.root is None or pictures.root == root: return pictures.table
     here = root.absolute()
     paths = [pictures.root.absolute()/decode_name(p) for p in pictures.table.image]
-    if outside := [p for p in paths if not p.is_relative_to(here)]:
-        raise ValueError(f'{outside[0]} does not lie under {here}, the root of this index: '
+    below = [path_below(p, here) for p in paths]
+    if None in below:
+        raise ValueError(f'{paths[below.index(None)]} does not lie under {here}, the root of this index: '
                          'make an index of the folder that holds both')
-    return pictures.table.assign(image=[encode_name(p.relative_to(here).as_posix()) for p in paths])
+    return pictures.table.assign(image=[encode_name(p) for p in below])
 
 @patch
 def add(self: Index,
@@ -405,7 +409,7 @@ def save(self: Index,
     tag = uuid.uuid4().hex[:12]
     files = _write_files(self, path, tag)
     card = dict(format='unifex-index', version=1, dim=self.dim, storage=self.storage, files=files,
-                fit={k: v.tolist() for k, v in self.fit.items()}, root=self.root and str(self.root.absolute()),
+                fit={k: v.tolist() for k, v in self.fit.items()}, root=self.root and plain_root(self.root.absolute()),
                 embedder=_save_embedder(self, path, old) if with_embedder else '')
     write_text(path/_CARD, json.dumps(card))
     _remove_old(path, files.values())
@@ -438,7 +442,7 @@ def load_index(
     found.table = pd.read_parquet(path/files['table'])
     found.ids = found.table.pop('id').to_numpy()
     found.table = _keep_columns(found.table)
-    found.root = Path(card['root']) if card.get('root') else None
+    found.root = as_root(card['root']) if card.get('root') else None
     found._embedder = embedder or _find_embedder(path)
     found.ivf = _read_ivf(path/files['ivf']) if 'ivf' in files else None
     found.failed = pd.DataFrame({'image': [], 'error': []})

@@ -29,7 +29,7 @@ class _FromPairs(torch.autograd.Function):
         other = ~same
         same.fill_diagonal_(False)
         loss, weights = pairs(cos, same, other)
-        ctx.save_for_backward(torch.addmm(weights @ u, weights.T, u))
+        ctx.save_for_backward((weights + weights.T) @ u)
         return loss
 
     @staticmethod
@@ -88,10 +88,11 @@ class PairLoss(nn.Module):
                         'search for neighbors instead, as Run.search does')
 
 # %% ../nbs/14_pair_losses.ipynb #3ac1f526
-def _log1p_sum_exp(z: Tensor) -> tuple[Tensor, Tensor]:
-    "Of each row of (B, n) values log(1 + sum of e^z), (B,), and its derivative (B, n); `z` is overwritten"
-    top = z.amax(1, keepdim=True).clamp_min(0)
-    e = z.sub_(top).exp_()
+def _log1p_sum_exp(z: Tensor, pairs: Tensor) -> tuple[Tensor, Tensor]:
+    "Of each row of (B, n) values log(1 + sum of e^z over `pairs`), (B,), and its derivative (B, n); `z` is overwritten"
+    counts = pairs.to(z.dtype)
+    top = (z*counts).amax(1, keepdim=True)  # 0 or more, for the 1
+    e = z.sub_(top).clamp_max_(0).exp_().mul_(counts)
     total = e.sum(1, keepdim=True) + (-top).exp()
     return (top + total.log())[:, 0], e.div_(total)
 
@@ -116,10 +117,8 @@ class MultiSimilarity(PairLoss):
 
     def pairs(self, cos, same, other):
         if self.eps is not None: same, other = _hard_pairs(cos, same, other, self.eps)
-        z = torch.add(self.alpha*self.base, cos, alpha=-self.alpha).masked_fill_(~same, -math.inf)
-        near, pull = _log1p_sum_exp(z)
-        z = torch.add(-self.beta*self.base, cos, alpha=self.beta).masked_fill_(~other, -math.inf)
-        far, push = _log1p_sum_exp(z)
+        near, pull = _log1p_sum_exp(self.alpha*(self.base - cos), same)
+        far, push = _log1p_sum_exp(self.beta*(cos - self.base), other)
         loss = (near/self.alpha + far/self.beta).mean()
         return loss, push.sub_(pull).div_(len(cos))
 
@@ -145,15 +144,16 @@ class SupCon(PairLoss):
 
     def pairs(self, cos, same, other):
         if not (same.any() and other.any()): return cos.new_zeros(()), torch.zeros_like(cos)
-        z = cos/self.temperature
-        n = same.sum(1).clamp_min(1)
-        log_all = z.masked_fill(~(same | other), -math.inf).logsumexp(1)
-        own = (z*same).sum(1)/n
-        losses = torch.where(same.any(1), log_all - own, 0.)
+        z = (cos/self.temperature).fill_diagonal_(-math.inf)
+        top = z.amax(1, keepdim=True)
+        e = (z - top).exp_()
+        total = e.sum(1, keepdim=True)
+        goal = same.to(cos.dtype)/same.sum(1, keepdim=True).clamp_min(1)
+        own = (cos*goal).sum(1)/self.temperature
+        losses = torch.where(same.any(1), (top + total.log())[:, 0] - own, 0.)
         counts = losses > 0
-        weights = (z - log_all[:, None]).exp_().masked_fill_(~(same | other), 0).sub_(same/n[:, None])
         scale = counts/(counts.sum().clamp_min(1)*self.temperature)
-        return losses.sum()/counts.sum().clamp_min(1), weights.mul_(scale[:, None])
+        return losses.sum()/counts.sum().clamp_min(1), e.div_(total).sub_(goal).mul_(scale[:, None])
 
 # %% ../nbs/14_pair_losses.ipynb #879ff2f5
 class HeadSum(nn.Module):

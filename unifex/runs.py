@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['Run', 'load_run', 'mark_trained', 'open_embeddings', 'head_settings', 'config_head', 'check_place', 'publish_run',
-           'claim_run', 'check_claim', 'save_head', 'save_index', 'save_judged', 'zero_shot_reports', 'save_results',
-           'cloud_hub']
+           'claim_run', 'check_claim', 'save_head', 'save_index', 'save_judged', 'judged_embedder', 'zero_shot_reports',
+           'save_results', 'cloud_hub']
 
 # %% ../nbs/35_runs.ipynb #31a9c3f4
 import json
@@ -29,7 +29,8 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from .config import Config, ConfigError, load_config, override, save_config
-from .core import atomic_path, default_device, nearest, nearest_path, user_path, write_text
+from .core import Roots, as_root, atomic_path, default_device, moved_root, nearest, nearest_path
+from .core import plain_root, user_path, write_text
 from .datasets import DATASETS
 from .embedder import Embedder, embedder_card, load_embedder
 from .evaluation import Embeddings, Report, compare_reports, evaluate, evaluate_held_out, read_embeddings
@@ -96,10 +97,10 @@ class Run:
     def __init__(
         self,
         folder: str | Path,  # of the run; `load_run` says what is wrong with it
-        root: str | Path | None = None,  # where its pictures lie now; None: where they lay when it was trained
+        root=None,  # where its pictures lie now, of several folders by name, see `moved_root`; None: where they lay
     ):
         self.folder = user_path(folder)
-        self.moved_to = root and user_path(root)
+        self.moved_to = root
 
     @cached_property
     def config(self) -> Config:
@@ -157,13 +158,19 @@ class Run:
         return {'folder': self.folder, 'moved_to': self.moved_to}
 
 # %% ../nbs/35_runs.ipynb #4aa28d4c
-@patch(as_prop=True)
-def root(self: Run) -> Path | None:
-    "The folder that the paths of its pictures are relative to; None where the run came without"
-    path = self.folder/'index_root.json'
-    if self.moved_to or not path.exists(): return self.moved_to
+def _recorded_root(folder):
+    "Where the pictures lay when the run was trained; None where it does not say"
+    path = folder/'index_root.json'
+    if not path.exists(): return None
     with _naming(path, "say where the pictures are: load_run(folder, root='...') (--root)"):
-        return Path(json.loads(path.read_text(encoding='utf-8'))['root'])
+        return as_root(json.loads(path.read_text(encoding='utf-8'))['root'])
+
+@patch(as_prop=True)
+def root(self: Run) -> Path | Roots | None:
+    "The folder, or several by name, that the paths of its pictures are relative to; None where the run came without"
+    to = self.moved_to
+    is_whole = to and not isinstance(to, (dict, Roots)) and '=' not in str(to)
+    return user_path(to) if is_whole else moved_root(_recorded_root(self.folder), to)
 
 @patch(as_prop=True)
 def classes(self: Run) -> pd.DataFrame:
@@ -188,7 +195,7 @@ _FETCHED = ('config.yaml', 'card.json', 'model.safetensors', 'results.csv', 'sel
 
 def load_run(
     folder: str | Path,  # of a run, or its address on a hub, such as 'hf:owner/name'
-    root: str | Path | None = None,  # where its pictures lie now; None: where they lay when it was trained
+    root=None,  # where its pictures lie now; of several folders by name, see `moved_root`; None: where they lay
     **kwargs,  # for an address: arguments of its hub, such as `token`
 ) -> Run:
     "Open a run; `FileNotFoundError` says what is missing"
@@ -282,7 +289,7 @@ def open_embeddings(
 # %% ../nbs/35_runs.ipynb #df2090d0
 def _pictures_root(run, root=None):
     "Where the pictures of a run lie, or an error that says how to name it"
-    root = user_path(root) if root else run.root
+    root = Run(run.folder, root).root if root else run.root
     if root and root.is_dir(): return root
     raise FileNotFoundError(f"the pictures of {run.folder} are not at {root or 'a place it knows'}; "
                             "say where they are: load_run(folder, root='...') (--root)")
@@ -483,7 +490,7 @@ def save_index(
 ):
     "The pictures as an index, and where they lie"
     with atomic_path(folder/'index') as path: Index(Embeddings(vectors, table)).save(path)
-    write_text(folder/'index_root.json', json.dumps({'root': str(Path(root).resolve())}))
+    write_text(folder/'index_root.json', json.dumps({'root': plain_root(as_root(root).resolve())}))
 
 # %% ../nbs/35_runs.ipynb #5e1ec7a1
 def save_judged(
@@ -499,6 +506,14 @@ def save_judged(
         save_file(state, path/'neck.safetensors')
         write_text(path/'neck.json', json.dumps(neck.card))
         Index(Embeddings(vectors, table)).save(path/'index')
+
+# %% ../nbs/35_runs.ipynb #5e1ec7a4
+def judged_embedder(
+    model: str | Path,  # folder of a run or an embedder, or an address on a hub
+) -> Embedder:
+    "What scores are to be made with: `Run.judged` of a run whose embedder was trained on what was held out, too"
+    if (user_path(model)/'judged').exists(): return load_run(model).judged
+    return load_embedder(model)
 
 # %% ../nbs/35_runs.ipynb #c3e5aea6
 def zero_shot_reports(
@@ -534,6 +549,10 @@ def save_results(
 def _markdown_table(header, rows):
     lines = [header, ['---']*len(header), *rows]
     return '\n'.join('| ' + ' | '.join(map(str, line)) + ' |' for line in lines)
+
+def _sources(cfg):
+    "The folders, tables and data sets that `cfg` names as its data, as a list"
+    return cfg.dataset.data if isinstance(cfg.dataset.data, list) else [cfg.dataset.data]
 
 def _data_section(table, names):
     "The data sets of a training, with what their cards know of them"
@@ -583,7 +602,8 @@ def model_card(
     "The README of the run on a hub: use, data, recipe, scores, license"
     sections = {}
     if (self.folder/'index').exists():
-        sections['Data'] = _data_section(self.embeddings.table, self.config.dataset.names)
+        names = self.config.dataset.names + _sources(self.config)
+        sections['Data'] = _data_section(self.embeddings.table, names)
     if (self.folder/'head.safetensors').exists():
         sections['Recipe'] = f'{_recipe_section(self.config)}\n\nAll of it is in `config.yaml`.'
     if (self.folder/'results.csv').exists():
@@ -614,8 +634,9 @@ _GIVEN = ('embedder.pt', 'results.csv', 'log.csv', 'classes.csv', 'head.safetens
 
 def _public_config(cfg):
     "`cfg` without the paths of this machine"
+    data = [Path(path).name for path in _sources(cfg)]
     return override(cfg, folder_id='', client_secret_path='', token_path='',
-                    dataset__root='', dataset__data=Path(cfg.dataset.data).name, train__store='')
+                    dataset__root='', dataset__data=data[0] if len(data) == 1 else data, train__store='')
 
 @patch
 def push(

@@ -44,13 +44,15 @@ def candidate_necks(
     return made
 
 # %% ../nbs/36_selection.ipynb #5e1ec713
+_NAMES = [*CLASS, 'image']
+
 def set_aside_scores(
     features: Tensor,  # (N, D) of the training pictures
     folds: list[pd.DataFrame],  # from `set_aside_folds`; their rows are those of `features`
     make: Callable[[Tensor, pd.DataFrame], dict[str, Neck]],  # features and rows to train on -> candidates
     measure: str = 'mMP@5',
     progress: bool = False,  # show a bar
-) -> pd.DataFrame:  # a row a picture that was searched for: dataset, label, and its score for each candidate
+) -> pd.DataFrame:  # a row a picture that was searched for: dataset, label, image, and its score for each candidate
     "What the candidates find among pictures that they were not made of"
     parts = []
     for table in tqdm(folds, desc='choosing', unit=' parts', disable=not progress):
@@ -58,7 +60,7 @@ def set_aside_scores(
         training = split_mask(table, 'train')
         necks = make(features[torch.from_numpy(training)], table[training].reset_index(drop=True))
         found = {name: _query_scores(neck, features, table, measure) for name, neck in necks.items()}
-        rows = table.loc[split_mask(table, 'query'), CLASS].reset_index(drop=True)
+        rows = table.loc[split_mask(table, 'query'), _NAMES].reset_index(drop=True)
         parts.append(rows.assign(**found))
     return pd.concat(parts, ignore_index=True)
 
@@ -81,31 +83,35 @@ class Choice:
 
 def too_few(
     folds: list[pd.DataFrame],  # from `set_aside_folds`
-    least_classes: int = 10,  # that are set aside
+    by: str = 'classes',  # what was set aside there
+    least_classes: int = 10,  # that are set aside, where these are whole
     least_queries: int = 50,  # pictures of them
 ) -> str:
     "Why nothing can be chosen on what is set aside; '' where it can"
-    aside = pd.concat([fold[split_mask(fold, 'query')] for fold in folds]) if folds else pd.DataFrame(columns=CLASS)
+    empty = pd.DataFrame(columns=_NAMES)
+    aside = pd.concat([empty, *(fold.loc[split_mask(fold, 'query'), _NAMES] for fold in folds)]).drop_duplicates()
     n = len(aside[CLASS].drop_duplicates())
-    if n >= least_classes and len(aside) >= least_queries: return ''
-    return (f'{n} classes with {len(aside)} pictures can be set aside, and with fewer than {least_classes} or '
-            f'{least_queries} a comparison says nothing')
+    if len(aside) >= least_queries and (n >= least_classes or by == 'images'): return ''
+    return (f'{n} classes with {len(aside)} pictures can be set aside, and with fewer than {least_classes} classes or '
+            f'{least_queries} pictures a comparison says nothing')
 
 def choose(
     scores: pd.DataFrame,  # from `set_aside_scores`
+    by: str = 'classes',  # what was set aside there
     level: float = .9,  # of the interval
     seed: int = 42,
 ) -> Choice:
     "The best trained candidate where it beats the untrained one beyond the draw of classes, else that one"
-    names = [name for name in scores if name not in CLASS]
-    classes = scores.groupby(CLASS, sort=False).ngroup().to_numpy()
+    names = [name for name in scores if name not in _NAMES]
+    drawn = ['dataset', 'image'] if by == 'images' else CLASS
+    groups = scores.groupby(drawn, sort=False).ngroup().to_numpy()
     differences = scores[names].sub(scores[UNTRAINED], axis=0).to_numpy()
-    mean, low, high = bootstrap_mean(differences, classes, level, seed=seed)
+    mean, low, high = bootstrap_mean(differences, groups, level, seed=seed)
     columns = {'mMP@5': scores[names].mean().to_numpy(), 'difference': mean, 'low': low, 'high': high}
     table = pd.DataFrame(columns, index=pd.Index(names, name='candidate')).sort_values('mMP@5', ascending=False)
     best = table.drop(index=UNTRAINED)['mMP@5'].idxmax()
     row = table.loc[best]
     told = f'{row["difference"]:+.3f} mMP@5 against untrained ({row["low"]:+.3f} to {row["high"]:+.3f})'
-    where = f'on {classes.max() + 1} classes that were set aside'
+    where = f'on {groups.max() + 1} {"pictures" if by == "images" else "classes"} that were set aside'
     if row['low'] > 0: return Choice(best, table, f'{told} {where}')
     return Choice(UNTRAINED, table, f'the best trained neck, {best}, has {told} {where}, which may be chance')

@@ -201,16 +201,23 @@ def split_mask(
     "Which rows have this `split`"
     return np.array(table.split == split, dtype=bool)
 
+def _of_same_data_set(table, rows):
+    "Which rows are of a data set that one of `rows` is of: (N,) booleans"
+    return table.dataset.isin(table.dataset[rows]).to_numpy()
+
 def query_index(
     table: pd.DataFrame,  # with `split` and `class_id`, as `hold_out` gives it
 ) -> tuple[np.ndarray, np.ndarray | None]:  # (N,) booleans each
     "Masks of the rows to search for and to search in; None where the queries are searched among themselves"
     query = split_mask(table, 'query')
     if not query.any(): query = split_mask(table, 'val')
-    index = split_mask(table, 'index')
-    if index.any(): return query, index
-    is_known = (table.class_id[query] >= 0).any()
-    return query, split_mask(table, 'train') if is_known else None
+    index, train = split_mask(table, 'index'), split_mask(table, 'train')
+    has_index, is_trained = _of_same_data_set(table, index), _of_same_data_set(table, train)
+    if index.any() and not (query & has_index).any(): return query, index
+    is_known = _of_same_data_set(table, query & (table.class_id >= 0).to_numpy())
+    if (query & is_known & ~has_index).any(): index = index | train & ~has_index
+    if not index.any(): return query, None
+    return query, index | query & is_trained & ~is_known & ~has_index
 
 # %% ../nbs/03_splits.ipynb #9e52a88b
 def exclusions(
@@ -218,8 +225,10 @@ def exclusions(
 ) -> tuple[str, ...]:  # columns: what shares its value with the query does not count
     "('id',), or ('id', 'source') where all sources are known and the queries are searched among themselves"
     query, index = query_index(table)
-    by_source = 'source' in table and table.source[query].notna().all() and index is None
-    return ('id', 'source') if by_source else ('id',)
+    among = query if index is None else query & index
+    if 'source' not in table or not among.any(): return ('id',)
+    known = table.source[among].notna().groupby(table.dataset[among]).mean()  # of a data set all, or none
+    return ('id', 'source') if known.isin([0, 1]).all() and known.any() else ('id',)
 
 # %% ../nbs/03_splits.ipynb #2607ec55
 def set_aside(

@@ -25,7 +25,7 @@ from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from .core import atomic_path, cache_dir, map_threads, user_path, write_text
+from .core import as_root, atomic_path, cache_dir, map_threads, user_path, write_text
 from .images import ImageError, read_bytes
 from .tables import image_paths
 
@@ -121,7 +121,7 @@ def picture_keys(
     progress: bool = False,
 ) -> tuple[np.ndarray, dict[int, str]]:  # (N, 2) uint64, zeros where unreadable; {row number: error}
     "The keys of all pictures, and why some files could not be read"
-    paths = image_paths(table, os.path.abspath(root))
+    paths = image_paths(table, as_root(root).absolute())
     keys = np.zeros((len(paths), 2), np.uint64)
     now = time.time()
     if index:

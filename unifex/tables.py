@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from .core import atomic_path, decode_name, encode_name, first_few, nearest_path, user_path
+from .core import as_root, atomic_path, decode_name, encode_name, first_few, nearest_path, user_path
 
 # %% ../nbs/02_tables.ipynb #98065c5b
 COLUMNS = ['image', 'label', 'dataset', 'domain']
@@ -354,7 +354,7 @@ def relative_paths(
     root,  # folder that relative paths are relative to
 ) -> tuple[pd.DataFrame, Path]:  # `image` relative to the folder that comes with it
     "Absolute paths made relative to `root`, or to their common folder; `TableError` where only some are absolute"
-    root = Path(root)
+    root = as_root(root)
     _check_image(df)
     image = _as_text(df.image)
     is_absolute = image.str.match(r'[/\\]|[A-Za-z]:' if os.name == 'nt' else '/').eq(True)
@@ -417,7 +417,7 @@ def image_paths(
     root,  # folder the pictures are relative to
 ) -> list[Path]:  # in the order of the rows
     "Paths of the pictures; `TableError` for one that leaves `root`"
-    root = user_path(root)
+    root = as_root(root)
     return [root/decode_name(path) for path in _plain_paths(table.image)]
 
 # %% ../nbs/02_tables.ipynb #bc99f65a

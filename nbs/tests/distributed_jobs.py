@@ -113,7 +113,7 @@ TRAININGS = {
 
 
 def config(out, world_size, **values):
-    small = dict(device='cpu', model__backbone__model_name='test_vit', pretrained=False, weights='', img_size=None,
+    small = dict(device='cpu', model__backbone__model_name='test_vit', pretrained=False, weights='', img_size=None, select='no',
                  model__neck__dropout=0, model__neck__power=None, precision='fp32', batch_size=11,
                  store=f'{out}/store-{world_size}')
     return load_config('quickstart', **(small | values))
