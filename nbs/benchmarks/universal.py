@@ -1,6 +1,6 @@
 """Scores on classes that were not trained on: what needs no training, a training alone, what a run keeps, and rivals' losses.
 
-    measure('results/universal.csv')    # rows found in the file are not measured again
+    measure('measured/universal.csv')    # rows found in the file are not measured again
 """
 import os
 from pathlib import Path
