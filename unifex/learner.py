@@ -420,7 +420,8 @@ class Training:
         dim, power, features = self.cfg.model.embedding_dim, self.cfg.model.neck.power, self.data.features
         before = zero_shot_reports(features.x, self.data.table, dim, power) if features else {}
         if self.choice is None: return before | {f'trained, {dim}': self.report}
-        return before | {f'trained, {dim}': self.plain.report, f'kept: {self.choice.name}, {dim}': self.report}
+        kept = f'kept: {self.choice.name}, {self.embedder.out_dim}'
+        return before | {f'trained, {dim}': self.plain.report, kept: self.report}
 
 # %% ../nbs/37_learner.ipynb #5b02e7ad
 def _learner(cfg, data, folder=None, cbs=None, dls=None):
@@ -983,6 +984,6 @@ def quickstart(
     reports = zero_shot_reports(data.features.x, data.table, dim, cfg.model.neck.power) | trained
     if _selects(cfg):
         first = select(first, bool(progress))
-        reports[f'kept: {first.choice.name}, {dim}'] = first.report
+        reports[f'kept: {first.choice.name}, {first.embedder.out_dim}'] = first.report
     first.learn.run = save_run(first, folder, reports)
     return _mean_of_seeds(first.learn.run.results, list(trained)), first.learn
