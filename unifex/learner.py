@@ -86,12 +86,15 @@ def _is_data_root(names, data):
     return is_root
 
 # %% ../nbs/37_learner.ipynb #fc252ce6
+_GIVEN = 'split_given'  # column of several sources, for `prepare_data`: whether a picture came with its split
+
 def _hold_out_alone(part, cfg):
     "The rows of one of several sources within the limits, what is held out of them as if they were all there is"
     ds = cfg.dataset
     part = part.dropna(axis=1, how='all').reset_index(drop=True)  # columns of the other sources
     if ds.valid == 'domains': return _limit(part.drop(columns='split', errors='ignore'), ds, cfg.seed)
     part = _limit(part, ds, cfg.seed)
+    part[_GIVEN] = 'split' in part and bool(split_mask(part, 'train').any())
     can_search = part.duplicated(CLASS).any() or ds.valid != 'auto'
     return hold_out(part, ds.valid if can_search else 'none', ds.valid_frac, cfg.seed)
 
@@ -152,7 +155,7 @@ class TrainingData:
     backbone: nn.Module  # what has looked at them, or will
     features: FeatureSet | None = None  # of the same rows, where the backbone is frozen
     views: FeatureSet | None = None  # several of each training picture, where the transform leaves something to chance
-    own_split: bool = False  # whether the pictures came with their split
+    own_split: bool | np.ndarray = False  # whether the pictures came with their split; of several sources (N,)
     prior: Tensor | None = None  # (M, D) features of the sample, where there are few pictures to fit components on
     fitted: dict = field(default_factory=dict, init=False, repr=False)  # what `components` keeps
 
@@ -253,6 +256,7 @@ def prepare_data(
         kept, failed = _readable(table, root, **how)
     _tell_failed(failed, len(table))
     kept = add_class_ids(kept)  # a class may have lost all its pictures
+    if _GIVEN in kept: own_split = kept.pop(_GIVEN).to_numpy(bool)
     if len(set(gather(rows_key(kept)))) > 1:
         raise ValueError('the processes have different pictures or splits; all machines need the same data')
     if features:
@@ -285,6 +289,7 @@ def extract_unifex(
     cfg = load_config(config, **overrides)
     init_ranks(cfg.train.device)
     table, root = load_data(cfg, data)
+    table = table.drop(columns=_GIVEN, errors='ignore')
     backbone = config_backbone(cfg)
     extract = _extractor(cfg, backbone, root, batch_size=batch_size, rehash=rehash)
     features = extract(table=table)
@@ -513,17 +518,19 @@ PORTFOLIO = {
     'pairs, nearer': _PAIRS | dict(lr=3e-4),
 }
 
+def _cannot_select(cfg: Config) -> str:
+    "Why a training by `cfg` cannot choose its neck; '' where it can"
+    reasons = {
+        'model.neck.type is not proj_layer': cfg.model.neck.type != 'proj_layer',
+        'features are not stored': not cfg.model.backbone.freeze or cfg.train.cache == 'no',
+        'there are several processes, and one is enough for it': ranks()[1] > 1}
+    return next((reason for reason, holds in reasons.items() if holds), '')
+
 def _selects(cfg: Config) -> bool:
     "Whether `cfg` chooses its neck; `ConfigError` where it must and cannot"
-    wish, model = cfg.train.select, cfg.model
-    if wish == 'no': return False
-    reasons = {
-        'model.neck.type is not proj_layer': model.neck.type != 'proj_layer',
-        'features are not stored': not model.backbone.freeze or cfg.train.cache == 'no',
-        'there are several processes, and one is enough': ranks()[1] > 1}
-    why = next((reason for reason, holds in reasons.items() if holds), '')
-    if why and wish == 'yes': raise ConfigError(f"train.select = 'yes': {why}; take 'auto' or 'no'")
-    return not why
+    why = _cannot_select(cfg)
+    if why and cfg.train.select == 'yes': raise ConfigError(f"train.select = 'yes': {why}; take 'auto' or 'no'")
+    return cfg.train.select != 'no' and not why
 
 def _recipes(cfg: Config) -> dict[str, dict]:
     "The settings to choose between, by their names"
@@ -561,7 +568,7 @@ def _held_out_kind(cfg: Config, table: pd.DataFrame) -> str:
     "What is held out from the training: 'classes', 'images' or 'domains'"
     if cfg.dataset.valid in ('classes', 'images', 'domains'): return cfg.dataset.valid
     query, _ = query_index(table)
-    return 'images' if (table.class_id[query] >= 0).any() else 'classes'
+    return 'images' if (table.class_id[query] >= 0).mean() > .5 else 'classes'  # several data sets may hold out both
 
 def choose_neck(
     cfg: Config,
@@ -581,9 +588,11 @@ def choose_neck(
 # %% ../nbs/37_learner.ipynb #5e1ec7b5
 def _all_data(cfg: Config, data: TrainingData) -> TrainingData | None:
     "All pictures as training pictures; None where some must not be trained on, or nothing was held out"
-    if not cfg.train.refit or data.own_split or data.views or split_mask(data.table, 'train').all(): return None
-    rows = add_class_ids(data.table.assign(split='train'))
-    return _as_training(rows, data.features.x, data)
+    train = split_mask(data.table, 'train')
+    more = train | ~np.broadcast_to(data.own_split, len(train))
+    if not cfg.train.refit or data.views or not (more & ~train).any(): return None
+    rows = add_class_ids(data.table[more].assign(split='train').reset_index(drop=True))
+    return _as_training(rows, data.features.x[torch.from_numpy(more)], data)
 
 def _chosen_neck(cfg, choice, data, first=None) -> nn.Module:
     "The neck of a choice, made of `data`"
@@ -878,6 +887,8 @@ def train_unifex(
     if _selects(cfg):
         training = select(training, bool(progress))
         if progress: print(printable(f'kept: {training.choice!r}'))
+    elif cfg.train.select == 'auto' and progress and ranks()[0] == 0:
+        print(f'kept: what was trained, without a choice, since {_cannot_select(cfg)}')
     learn = training.learn
     learn.run = save_run(training, folder)
     learn.path = learn.run.folder
