@@ -26,20 +26,27 @@ from .core import atomic_path, printable
 from .distributed import barrier, ranks
 
 # %% ../nbs/34_checkpoints.ipynb #e9610676
-def _random_state() -> tuple[dict, dict]:  # tensors by name, and the rest, for JSON
+def _gpu(learn: Learner) -> torch.device | None:
+    "The GPU that it trains on"
+    device = torch.device(learn.dls.device or 'cpu')
+    return device if device.type == 'cuda' else None
+
+def _random_state(
+    gpu: torch.device | None = None,  # whose numbers are drawn, too
+) -> tuple[dict, dict]:  # tensors by name, and the rest, for JSON
     "The state of all random numbers"
     kind, numbers, *rest = np.random.get_state()
     tensors = {'torch': torch.get_rng_state(), 'numpy': torch.from_numpy(numbers.astype(np.int64))}
-    if torch.cuda.is_available(): tensors['cuda'] = torch.cuda.get_rng_state()
+    if gpu: tensors['cuda'] = torch.cuda.get_rng_state(gpu)
     return tensors, {'numpy': [kind, *rest], 'python': random.getstate()}
 
-def _set_random_state(tensors: dict, info: dict):
+def _set_random_state(tensors: dict, info: dict, gpu: torch.device | None = None):
     kind, *rest = info['numpy']
     version, numbers, gauss = info['python']
     np.random.set_state((kind, tensors['numpy'].numpy().astype(np.uint32), *rest))
     random.setstate((version, tuple(numbers), gauss))
     torch.set_rng_state(tensors['torch'])
-    if 'cuda' in tensors and torch.cuda.is_available(): torch.cuda.set_rng_state(tensors['cuda'])
+    if gpu and 'cuda' in tensors: torch.cuda.set_rng_state(tensors['cuda'], gpu)
 
 # %% ../nbs/34_checkpoints.ipynb #83edb4c8
 def _below(tensors: dict, prefix: str) -> dict:
@@ -114,7 +121,7 @@ def _training_state(
         if not hasattr(type(cb), 'state'): continue
         own, info['cbs'][cb.name] = cb.state()
         tensors |= _with_prefix(f'cbs.{cb.name}.', own)
-    rng, info['random'] = _random_state()
+    rng, info['random'] = _random_state(_gpu(learn))
     scaler = getattr(learn, 'scaler', None)
     if scaler: info['scaler'] = scaler.state_dict()
     return tensors | _with_prefix('random.', rng), info
@@ -189,7 +196,7 @@ class Resume(Callback):
 
     def _set_random(self):
         if self.random is None: return
-        _set_random_state(*self.random)
+        _set_random_state(*self.random, _gpu(self.learn))
         self.random = None
         distributed = getattr(self.learn, 'distributed_steps', None)
         if distributed: distributed.seed(self.train_iter)

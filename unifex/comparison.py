@@ -114,10 +114,10 @@ class _Worker:
         return answer['row']
 
 # %% ../nbs/38_comparison.ipynb #63f6060b
-def _read_data(shared: str, table: str, root: str) -> TrainingData:
+def _read_data(shared: str, table: str, root: str | dict) -> TrainingData:
     "What `compare` has prepared, from the table it wrote and the features it stored"
     cfg = load_config(json.loads(shared))
-    return prepare_data(cfg, config_backbone(cfg), pd.read_parquet(table), as_root(json.loads(root)))
+    return prepare_data(cfg, config_backbone(cfg), pd.read_parquet(table), as_root(root))
 
 def _worker_main():
     "Jobs in, rows or errors out, a line of JSON each"
@@ -184,7 +184,7 @@ def _jobs(runs: dict, data: TrainingData, shared: Config, folder: str) -> dict[s
     "What the workers are told; the table of `data` is written to `folder`"
     table = Path(folder)/'table.parquet'
     data.table.to_parquet(table)
-    where = {'shared': json.dumps(shared.model_dump()), 'table': str(table), 'root': json.dumps(plain_root(data.root.resolve()))}
+    where = {'shared': json.dumps(shared.model_dump()), 'table': str(table), 'root': plain_root(data.root.resolve())}
     return {key: {'variant': v, 'config': cfg.model_dump(), **where} for key, (v, cfg) in runs.items()}
 
 def _train_all(

@@ -94,8 +94,9 @@ def embed_features(self: Embedder,
     features: Tensor,  # (B, backbone.out_dim), any float type
 ) -> Tensor:  # (B, out_dim), fp32, length one
     "The embedding that search wants, from features of the backbone"
+    own = next(chain(self.neck.parameters(), self.neck.buffers()), features)  # a neck may lie elsewhere than its backbone
     with _evaluating(self.neck):
-        raw = self.neck(features.to(self.device))
+        raw = self.neck(features.to(own.device))
     return F.normalize(raw.float(), dim=-1)
 
 @patch

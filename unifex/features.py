@@ -403,7 +403,7 @@ def _place(
     max_memory: int,  # bytes to read into memory
 ) -> Tensor | StoredFeatures:  # (N*V, D), on the GPU, in memory or on disk
     "Features where they are gathered from fastest"
-    on_gpu = device.type == 'cuda' and x.nbytes < torch.cuda.mem_get_info(device)[0]//2
+    on_gpu = device.type == 'cuda' and x.nbytes < torch.cuda.mem_get_info(device.index)[0]//2
     if isinstance(x, StoredFeatures):
         if not on_gpu and x.nbytes > max_memory: return x.flat()
         x = x.tensor()
@@ -471,7 +471,7 @@ def create_batches(self: FeatureDL, rows: np.ndarray) -> Iterator[tuple[Tensor, 
         now = at[first:first + step]
         x = self.x[now.numpy()] if on_disk else self.x.index_select(0, now)
         for i in range(first, min(first + step, n_batches*bs), bs):
-            yield x[i - first:i - first + bs].to(self.device).float(), y[i:i + bs]
+            yield x[i - first:i - first + bs].to(self.device).float(), y[i:i + bs].to(self.device)
 
 # %% ../nbs/32_features.ipynb #ceb79c81
 def feature_dls(

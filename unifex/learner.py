@@ -518,17 +518,19 @@ PORTFOLIO = {
     'pairs, nearer': _PAIRS | dict(lr=3e-4),
 }
 
+def _cannot_select(cfg: Config) -> str:
+    "Why a training by `cfg` cannot choose its neck; '' where it can"
+    reasons = {
+        'model.neck.type is not proj_layer': cfg.model.neck.type != 'proj_layer',
+        'features are not stored': not cfg.model.backbone.freeze or cfg.train.cache == 'no',
+        'there are several processes, and one is enough for it': ranks()[1] > 1}
+    return next((reason for reason, holds in reasons.items() if holds), '')
+
 def _selects(cfg: Config) -> bool:
     "Whether `cfg` chooses its neck; `ConfigError` where it must and cannot"
-    wish, model = cfg.train.select, cfg.model
-    if wish == 'no': return False
-    reasons = {
-        'model.neck.type is not proj_layer': model.neck.type != 'proj_layer',
-        'features are not stored': not model.backbone.freeze or cfg.train.cache == 'no',
-        'there are several processes, and one is enough': ranks()[1] > 1}
-    why = next((reason for reason, holds in reasons.items() if holds), '')
-    if why and wish == 'yes': raise ConfigError(f"train.select = 'yes': {why}; take 'auto' or 'no'")
-    return not why
+    why = _cannot_select(cfg)
+    if why and cfg.train.select == 'yes': raise ConfigError(f"train.select = 'yes': {why}; take 'auto' or 'no'")
+    return cfg.train.select != 'no' and not why
 
 def _recipes(cfg: Config) -> dict[str, dict]:
     "The settings to choose between, by their names"
@@ -885,6 +887,8 @@ def train_unifex(
     if _selects(cfg):
         training = select(training, bool(progress))
         if progress: print(printable(f'kept: {training.choice!r}'))
+    elif cfg.train.select == 'auto' and progress and ranks()[0] == 0:
+        print(f'kept: what was trained, without a choice, since {_cannot_select(cfg)}')
     learn = training.learn
     learn.run = save_run(training, folder)
     learn.path = learn.run.folder

@@ -593,6 +593,10 @@ def _score_section(results, table):
     rows = _markdown_table(['', *scores], scores.reset_index().to_numpy().tolist())
     return f'{len(held):,} held-out pictures of {n_classes:,} classes{unseen} search {where}.\n\n{rows}'
 
+_MADE_AGAIN = (
+    'The scores are of the neck in `judged/`. The neck of the embedder was made in the same way, of the held-out pictures '
+    'as well, so nothing can be measured on those.')
+
 @patch
 def model_card(
     self: Run,
@@ -608,6 +612,7 @@ def model_card(
         sections['Recipe'] = f'{_recipe_section(self.config)}\n\nAll of it is in `config.yaml`.'
     if (self.folder/'results.csv').exists():
         sections['Scores'] = _score_section(self.results, self.embeddings.table)
+        if (self.folder/'judged').exists(): sections['Scores'] += '\n\n' + _MADE_AGAIN
     more = '\n\n'.join(f'## {title}\n\n{text}' for title, text in sections.items())
     return embedder_card(self.embedder.card, address, license, more)
 
@@ -630,7 +635,8 @@ def cloud_hub(
     return hub, '/'.join(filter(None, (name, model.name if on_drive else '')))
 
 # %% ../nbs/35_runs.ipynb #728912a3
-_GIVEN = ('embedder.pt', 'results.csv', 'log.csv', 'classes.csv', 'head.safetensors', 'loss.png')
+_GIVEN = ('embedder.pt', 'results.csv', 'selection.csv', 'log.csv', 'classes.csv', 'head.safetensors', 'loss.png',
+          'judged/neck.json', 'judged/neck.safetensors')
 
 def _public_config(cfg):
     "`cfg` without the paths of this machine"
@@ -654,6 +660,7 @@ def push(
     else: hub, below = cloud_hub(override(self.config, cloud_upload=True), **kwargs)
     if checkpoints: more = (*more, *(f'checkpoints/{p.name}' for p in sorted(self.folder.glob('checkpoints/*-*'))))
     files = files_of(self.folder/'embedder') | {n: self.folder/n for n in _GIVEN if (self.folder/n).exists()}
+    if 'index' in more and (self.folder/'judged').exists(): more = (*more, 'judged/index')
     for name in more: files |= files_of(self.folder/name, name)
     with tempfile.TemporaryDirectory() as d:
         readme = readme or self.model_card(f'{hub.address}/{below}'.rstrip('/'), license)

@@ -55,7 +55,7 @@ def matrix_rate(precision: str, n: int = 2048) -> float:
 def flops(backbone) -> int:
     "FLOPs of one picture"
     size = backbone.preproc.size
-    with FlopCounterMode(display=False) as counter, torch.no_grad(): backbone(torch.zeros(1, 3, size, size))
+    with FlopCounterMode(display=False) as counter: backbone(torch.zeros(1, 3, size, size))
     return counter.get_total_flops()
 
 

@@ -62,11 +62,11 @@ def products(size, steps, n_variants):
         grad.T @ x
 
 
-def set_up(size):
+def set_up(size, device='cpu'):
     "Loaders, which both ways share"
     torch.manual_seed(0)
     features = made_up_features(size['n_rows'], size['width'], size['n_classes'])
-    return feature_dls(features, batch_size=size['batch_size'], device='cpu')
+    return feature_dls(features, batch_size=size['batch_size'], device=device)
 
 
 def _half_process(): return time.process_time()/THREADS

@@ -1,6 +1,6 @@
 """Scores on classes that were not trained on: what needs no training, a training alone, what a run keeps, and rivals' losses.
 
-    measure('results/universal.csv')    # rows found in the file are not measured again
+    measure('measured/universal.csv')    # rows found in the file are not measured again
 """
 import os
 from pathlib import Path
@@ -95,7 +95,7 @@ def measure(save: str | Path, names: list[str] | None = None, seeds=SEEDS, **ove
     save = Path(save)
     rows = pd.read_csv(save).to_dict('records') if save.exists() else []
     for seed in seeds:
-        cfg = load_config('quickstart', seed=seed, device='cpu', refit=False, **overrides)
+        cfg = load_config('quickstart', seed=seed, device='cpu', refit=False, img_size=128, **overrides)
         backbone = config_backbone(cfg)
         for world, (table, root) in worlds(seed).items():
             if names and world not in names or any(r['world'] == world and r['seed'] == seed for r in rows): continue
