@@ -45,12 +45,12 @@ from .engines import engine_card
 from .evaluation import Report, check_held_out, evaluate_held_out
 from .exports import export
 from .features import FeatureSet, embed_images, extract_features, feature_dls
-from .folding import start_from
+from .folding import fold, start_from
 from .heads import CosineHead, head_sampler
 from .hub import HubError, Uploads
 from .loaders import image_dls
 from .margin_model import fit_schedule, mixed_precision, unifex_learner
-from .necks import PCA, create_neck, half_whitened
+from .necks import PCA, Projection, create_neck, half_whitened
 from .runs import (
     Run, check_claim, check_place, claim_run, cloud_hub, config_head, publish_run, save_head, save_index, save_judged,
     save_results, zero_shot_reports)
@@ -598,7 +598,8 @@ def _all_data(cfg: Config, data: TrainingData) -> TrainingData | None:
 def _chosen_neck(cfg, choice, data, first=None) -> nn.Module:
     "The neck of a choice, made of `data`"
     recipes = {name: settings for name, settings in _recipes(cfg).items() if choice.name.split(' + ')[0] == name}
-    return _candidates(cfg, recipes, data, first)[choice.name].eval()
+    neck = _candidates(cfg, recipes, data, first)[choice.name]
+    return (neck if isinstance(neck, Projection) else fold([neck], data.train[0])).eval()  # one kind for all that follows
 
 @torch.no_grad()
 def _set_centers(head, x, y):
