@@ -334,13 +334,14 @@ def extract_features(
     "Features of all readable pictures of `table`; only those that the store lacks are computed"
     transform, views = _random_part(transform, views, backbone)
     device = default_device(device)
-    card = _store_card(backbone.eval(), dtype, transform, **engine_card(engine, precision or 'f32'))
+    precision = precision or _default_precision(device, dtype)
+    card = _store_card(backbone.eval(), dtype, transform, **engine_card(engine, precision))
     store = FeatureStore(card, store)
     if len(set(gather(store.path.name))) > 1:
         raise ValueError('the processes have different backbones; seed random weights alike')
     progress = progress and ranks()[0] == 0
     keys, unreadable = _shared_keys(table, root, index=store.path.parent/'files', rehash=rehash, progress=progress)
-    run = dict(engine=engine, precision=precision or _default_precision(device, dtype), device=device)
+    run = dict(engine=engine, precision=precision, device=device)
     how = dict(batch_size=batch_size, num_workers=num_workers, shard_size=shard_size, progress=progress)
     rows, broken = _fill_store(store, backbone, table, root, keys, transform, views, max_pixels, run, **how)
     return _feature_set(store, table, root, rows if transform else rows[:, 0], keys, unreadable | broken)
