@@ -169,7 +169,7 @@ def fit(
     self: PCA,
     features: Tensor | np.ndarray,  # (N, in_dim), N > out_dim unless there is a prior
     prior: Moments | Tensor | np.ndarray | None = None,  # of other pictures, for where N is small
-    prior_count: float = 500,  # as how many pictures they count, at most as many as they are
+    prior_count: float = 50,  # as how many pictures they count, at most as many as they are
 ) -> PCA:  # itself
     "Set mean and components from features; ValueError for too few or non-finite ones"
     x = torch.as_tensor(features)

@@ -2,9 +2,11 @@
 
     measure('measured/universal.csv')    # rows found in the file are not measured again
 """
+import itertools
 import os
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from unifex.config import Config, load_config, override
@@ -12,7 +14,7 @@ from unifex.datasets import load_dataset, sample_root
 from unifex.learner import TrainingData, config_backbone, prepare_data, select, train, train_many
 from unifex.runs import zero_shot_reports
 from unifex.selection import set_aside_scores
-from unifex.splits import set_aside_folds, split_by_class, split_mask
+from unifex.splits import hold_out, set_aside_folds, split_by_class, split_mask
 from unifex.tables import CLASS, write_table
 
 RIVALS = {  # losses of pytorch-metric-learning, in our loop: the same features, neck, steps and seeds
@@ -104,6 +106,42 @@ def measure(save: str | Path, names: list[str] | None = None, seeds=SEEDS, **ove
             rows += [dict(world=world, seed=seed, way=way, **scores, choice=choice if way == 'kept' else '')
                      for way, scores in found.items()]
             write_table(pd.DataFrame(rows), save)
+    return pd.DataFrame(rows)
+
+
+def folder(table: pd.DataFrame, n_classes: int, seed: int) -> pd.DataFrame:
+    "A folder as somebody may have it: `n_classes` of a table, with at most so many pictures each, 3 to 40"
+    rng = np.random.default_rng([seed, n_classes])
+    classes = table[CLASS].drop_duplicates()
+    drawn = classes.iloc[rng.permutation(len(classes))[:n_classes]]
+    rows = table.drop(columns=['split', 'class_id', 'source'], errors='ignore').merge(drawn, on=CLASS)
+    return rows.groupby(CLASS).sample(frac=1, random_state=seed).groupby(CLASS).head(int(rng.integers(3, 41)))
+
+
+def measure_folders(
+    save: str | Path,  # CSV, written after each
+    sizes=(4, 10, 20, 40, 80),  # classes
+    names=('groceries, new classes', 'coins', 'flags'),
+    draws: int = 20,
+    **overrides,
+) -> pd.DataFrame:  # a row a folder: mMP@5 of all features, of half-whitened components, trained, kept
+    "What the presets make of small folders, two fifths of whose classes (or pictures) are held out"
+    save = Path(save)
+    rows = pd.read_csv(save).to_dict('records') if save.exists() else []
+    done = {(r['world'], r['classes'], r['draw']) for r in rows}
+    cfg = load_config('quickstart', device='cpu', refit=False, img_size=128, **overrides)
+    backbone, known = config_backbone(cfg), worlds(1)
+    for draw, n, name in itertools.product(range(draws), sizes, names):
+        if (name, n, draw) in done or known[name][0].label.nunique() < n: continue
+        pictures = hold_out(folder(known[name][0], n, draw).reset_index(drop=True), 'auto', .4, draw)
+        data = prepare_data(cfg, backbone, pictures, known[name][1])
+        kept = select(train(cfg, data, progress=False))
+        reports = zero_shot_reports(data.features.x, data.table, cfg.model.embedding_dim, cfg.model.neck.power)
+        half = next(report for name, report in reports.items() if 'half' in name)
+        scores = dict(full=next(iter(reports.values())), half_whitened=half, trained=kept.plain.report, kept=kept.report)
+        rows.append(dict(world=name, classes=n, draw=draw, pictures=len(pictures), choice=kept.choice.name,
+                         **{way: report.overall['mMP@5'] for way, report in scores.items()}))
+        write_table(pd.DataFrame(rows), save)
     return pd.DataFrame(rows)
 
 
