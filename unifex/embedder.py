@@ -262,6 +262,16 @@ def _run_each(
             for o in batch: yield next(rows) if isinstance(o, Tensor) else o
             bar.update(len(batch))
 
+# %% ../nbs/16_embedder.ipynb #dc827116
+@patch
+def iter_embed(self: Embedder,
+    pictures,  # as in `embed`
+    root: str | Path | None = None,  # what a table's paths are relative to, as there
+    **kwargs,  # `batch_size`, `num_workers`, `progress`, `max_pixels` and `engine`, as there
+) -> Iterator[np.ndarray | ImageError]:  # for each picture, in order: (out_dim,) float32, or why it cannot be read
+    "The embeddings one after the other, while others are still being read; for more pictures than memory holds"
+    return _run_each(self, as_pictures(pictures, root), self.embed_features, **kwargs)
+
 # %% ../nbs/16_embedder.ipynb #b6e4d746
 def _stack(vectors: list, dim: int) -> np.ndarray:
     return np.stack(vectors) if vectors else np.zeros((0, dim), np.float32)
@@ -273,7 +283,7 @@ def embed_rows(self: Embedder,
     **kwargs,  # `batch_size`, `num_workers`, `progress`, `max_pixels`, as in `embed`
 ) -> tuple[np.ndarray, pd.DataFrame, pd.DataFrame]:  # (N, out_dim), the N rows that could be read, and image, error
     "Embeddings of a folder or table, where some files may be broken"
-    found = list(_run_each(self, pictures, self.embed_features, **kwargs))
+    found = list(self.iter_embed(pictures, **kwargs))
     good = np.array([isinstance(o, np.ndarray) for o in found], dtype=bool)
     errors = [str(o) for o in found if isinstance(o, ImageError)]
     failed = pd.DataFrame({'image': pictures.table.image[~good], 'error': errors}).reset_index(drop=True)
@@ -312,7 +322,7 @@ def embed(self: Embedder,
         warn_failed(failed, len(pictures.table))
         return vectors
     vectors = []
-    for i, found in enumerate(_run_each(self, pictures, self.embed_features, **how)):
+    for i, found in enumerate(self.iter_embed(pictures, **how)):
         if isinstance(found, ImageError): raise ImageError(str(found) if pictures.single else f'picture {i}: {found}')
         vectors.append(found)
     return _stack(vectors, self.out_dim)
