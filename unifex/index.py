@@ -54,7 +54,7 @@ def embeddings(self: Embedder,
     warn_failed(failed, len(pictures.table))
     return Embeddings(vectors, table)
 
-# %% ../nbs/23_index.ipynb #11939be6
+# %% ../nbs/23_index.ipynb #66e9dfd4
 _TABLE, _EMBEDDER, _META = 'pictures', 'embedder', b'unifex'
 _BATCH = 2**17  # rows read at a time
 _INDEX_CACHE, _METADATA_CACHE = 512*2**20, 64*2**20  # bytes that an open index may keep in memory
@@ -80,7 +80,7 @@ def _lance_errors(place, where=None, columns=()):
         if 'No space left' in said: said = 'no space left on the disk'
         raise OSError(f'{place}: {said}; what was there before is still whole') from e
 
-# %% ../nbs/23_index.ipynb #aa7d6d43
+# %% ../nbs/23_index.ipynb #361c9815
 _OWN = 'query', 'rank', 'score', 'id', 'vector'
 _CONTENT = 'content'  # hash of a picture's bytes, hidden from searches
 
@@ -146,7 +146,7 @@ def _claim_folder(path) -> Path:
     path.mkdir(parents=True, exist_ok=True)
     return path
 
-# %% ../nbs/23_index.ipynb #f10903bf
+# %% ../nbs/23_index.ipynb #85f2f9ab
 def _save_embedder(embedder, path: Path | None) -> dict:
     "What the table is to say of an embedder, which is written to the folder at `path`"
     if embedder is None: return {}
@@ -186,7 +186,7 @@ class Index:
         self._is_checked = True
         return self._embedder
 
-# %% ../nbs/23_index.ipynb #c32adfa3
+# %% ../nbs/23_index.ipynb #463adc46
 def _attach(index: Index, path, embedder, lance):
     "Make `index` a view of the LanceDB table `lance`"
     index.path, index.lance, index._embedder = path, lance, embedder
@@ -225,7 +225,7 @@ def _check_embedder(index: Index, embedder: Embedder):
     raise ValueError(f'{embedder!r} (fingerprint {embedder.fingerprint()[:8]}) did not make the vectors of this index, '
                      f'{by} (fingerprint {made[:8]}) did: open it without an embedder, or make an index anew')
 
-# %% ../nbs/23_index.ipynb #84f0ccb5
+# %% ../nbs/23_index.ipynb #cb07de53
 def _columns(index: Index) -> list[str]:
     "Those of the annotation table"
     return [name for name in index.lance.schema.names if name not in ('id', 'vector', _CONTENT)]
@@ -276,7 +276,7 @@ def _vectors_of(rows) -> np.ndarray:
     if hasattr(column, 'combine_chunks') and hasattr(column, 'chunks'): column = column.combine_chunks()
     return column.flatten().to_numpy(zero_copy_only=False).reshape(len(column), column.type.list_size)
 
-# %% ../nbs/23_index.ipynb #0aa5ce5f
+# %% ../nbs/23_index.ipynb #b7fc2a46
 def _by_id(index: Index, ids, columns: list[str]):
     "Arrow rows with `id` and `columns`, in the order of `ids`; `KeyError` names one that is not there"
     ids = _as_ids(ids)
@@ -393,7 +393,7 @@ def _embed_into(index: Index | None, embedder: Embedder, pictures: Pictures, ids
     index.failed = failed
     return index, np.concatenate(added)
 
-# %% ../nbs/23_index.ipynb #d68478ae
+# %% ../nbs/23_index.ipynb #ba80f179
 def _is_twice(images) -> str:
     return f'{images.iloc[0]} is in the index, and would be listed twice; remove it first, or add with new_only=True'
 
@@ -515,7 +515,7 @@ def _excluded_ids(exclude) -> np.ndarray:
     if exclude != 'self': raise ValueError(f"exclude takes ids or 'self', not {exclude!r}")
     return _as_ids([])
 
-# %% ../nbs/23_index.ipynb #ae94ba01
+# %% ../nbs/23_index.ipynb #dc65243a
 _FEW = 4  # exact queries that LanceDB is asked for one by one
 
 def _ask(index: Index, q: np.ndarray, k: int, where: str | None, columns: list[str], exact: bool) -> pd.DataFrame:
@@ -523,8 +523,9 @@ def _ask(index: Index, q: np.ndarray, k: int, where: str | None, columns: list[s
     asked = index.lance.search(q).distance_type('dot').limit(k).select(['id', *columns, '_distance'])
     if where is not None: asked = asked.where(where)
     if exact: asked = asked.bypass_vector_index()
-    else: asked = _probe(index, asked)
-    with _lance_errors(index.path, where, index.columns): found = asked.to_arrow()
+    else: asked = _probe(index, asked, where)
+    known = () if where is None else index.columns
+    with _lance_errors(index.path, where, known): found = asked.to_arrow()
     number = found['query_index'].to_numpy() if 'query_index' in found.column_names else np.zeros(len(found), int)
     df = found.select(['id', *columns]).to_pandas()
     return df.assign(number=number, score=1 - found['_distance'].to_numpy())
@@ -552,16 +553,18 @@ def _nearest(index: Index, q: np.ndarray, k: int, where: str | None, columns: li
     if exact and len(q) > _FEW: found = _scan(index, q, k, where, columns)
     elif len(q): found = _ask(index, q, k, where, columns, exact)
     else: found = _ask(index, np.ones((1, index.dim), np.float32), 1, where, columns, exact)[:0]
-    return found.sort_values(['number', 'score', 'id'], ascending=[True, False, True], ignore_index=True)
+    return found.iloc[np.lexsort((found.id, -found.score, found.number))]
 
 def _visible(index: Index, q: np.ndarray, k: int, where, hidden: np.ndarray, own: list[set], columns) -> pd.DataFrame:
     "The `k` nearest that are neither among the ids `hidden` nor called as in `own` (Q); with their `rank`"
     spare = len(hidden) + max(map(len, own), default=0)
     found = _nearest(index, q, k + spare, where, columns)
-    keep = ~found.id.isin(hidden)
+    keep = np.ones(len(found), bool)
+    if len(hidden): keep &= ~found.id.isin(hidden).to_numpy()
     if any(own): keep &= np.array([o not in own[i] for i, o in zip(found.number, found.image)], dtype=bool)
     found = found[keep]
-    rank = found.groupby('number').cumcount().to_numpy() + 1
+    number = found.number.to_numpy()
+    rank = np.arange(len(found)) - np.searchsorted(number, number) + 1
     return found.assign(rank=rank)[rank <= k]
 
 # %% ../nbs/23_index.ipynb #d33323d6
@@ -614,8 +617,9 @@ def search(self: Index,
     if expand: asked = asked._replace(vectors=_expanded_queries(self, asked.vectors, expand, power, *limits))
     found = _visible(self, asked.vectors, k, *limits, columns)
     if min_score is not None: found = found[found.score >= min_score]
-    found = found.assign(query=asked.numbers[found.number])[['query', 'rank', 'score', 'id', *columns]]
-    return found.reset_index(drop=True).drop(columns='query' if asked.single else [])
+    found = found.assign(query=asked.numbers[found.number])
+    names = ['rank', 'score', 'id', *columns]
+    return found[names if asked.single else ['query', *names]].reset_index(drop=True)
 
 # %% ../nbs/23_index.ipynb #6a17ae8e
 @patch
@@ -627,7 +631,7 @@ def expanded(self: Index,
     vectors = self.embeddings().expanded(n, power)
     return Index(vectors, self._embedder, self.root, ids=self.ids)
 
-# %% ../nbs/23_index.ipynb #1b8c438f
+# %% ../nbs/23_index.ipynb #163ac269
 @patch
 def add(self: Index,
     pictures,  # as in `Embedder.embed`, or `Embeddings`
@@ -646,7 +650,7 @@ def add(self: Index,
     if not len(new.table): return np.zeros(0, np.int64)
     return _embed_into(self, self.embedder, new, ids if ids is None else ids[is_new], **kwargs)[1]
 
-# %% ../nbs/23_index.ipynb #f2562876
+# %% ../nbs/23_index.ipynb #ee27488e
 @patch
 def remove(self: Index,
     ids=None,  # one id or several
@@ -692,7 +696,7 @@ def save(self: Index,
     path.mkdir(parents=True, exist_ok=True)
     meta = _meta(self.lance) | {'root': self.root and plain_root(self.root.absolute())}
     if with_embedder and self._embedder is not None: meta |= _save_embedder(self.embedder, path)
-    copy = _create(path, _reader(self), meta, mode='overwrite')
+    _create(path, _reader(self), meta, mode='overwrite' if is_index(path) else 'create')
     for old in path.iterdir():
         if old.is_file() and _is_ours(old): old.unlink()  # of version 0.1
     if self.is_built: load_index(path).build()
@@ -740,7 +744,7 @@ def load(cls: Index,
     "See `load_index`"
     return load_index(path, embedder)
 
-# %% ../nbs/23_index.ipynb #2b983fc8
+# %% ../nbs/23_index.ipynb #77fd32a9
 def _decode_old(codes: np.ndarray, card: dict) -> np.ndarray:
     "(N, D) float32 from the vectors of version 0.1, in whichever storage"
     fit = {k: np.asarray(v, np.float32) for k, v in card['fit'].items()}
@@ -768,11 +772,13 @@ def _load_old(path: Path, embedder) -> Index:
     return found
 
 # %% ../nbs/23_index.ipynb #4f7590e0
-def _probe(index: Index, asked):
-    "A query of LanceDB with the settings of the index"
+def _probe(index: Index, asked, where: str | None):
+    "A query of LanceDB with the settings of the index; under a filter all lists are opened"
     how = _meta(index.lance)
     asked = asked.refine_factor(how.get('refine', 2))
-    return asked.minimum_nprobes(how.get('nprobes', 40)).maximum_nprobes(0)  # more where a filter leaves too few
+    probes = how.get('nprobes', 40)
+    if where is None: return asked.nprobes(probes)
+    return asked.minimum_nprobes(probes).maximum_nprobes(0)  # no limit: 5 ms become 70 in two million
 
 @patch
 def build(self: Index,
@@ -788,7 +794,9 @@ def build(self: Index,
     how = IvfSq(distance_type='dot', num_partitions=lists, sample_rate=64, max_iterations=10)
     with _lance_errors(self.path): self.lance.create_index('vector', config=how, replace=True)
     _set_meta(self.lance, nprobes=nprobes or min(8, lists), refine=refine)
-    while nprobes is None and _meta(self.lance)['nprobes'] < lists and self.recall() < recall:
+    if nprobes: return self
+    sample = _sample(self)
+    while _meta(self.lance)['nprobes'] < lists and _share_found(self, *sample) < recall:
         _set_meta(self.lance, nprobes=min(lists, math.ceil(1.5*_meta(self.lance)['nprobes'])))
     return self
 
@@ -799,10 +807,19 @@ def recall(self: Index,
     seed: int = 42,
 ) -> float:  # 1 where there is no IVF
     "The share of the true neighbors that a search finds"
-    ids = self.ids
+    return _share_found(self, *_sample(self, k, n, seed))
+
+def _pairs(ids: np.ndarray, found: pd.DataFrame) -> set:
+    "Searched with and found, but for the pictures themselves"
+    own = ids[found.number] == found.id
+    return set(zip(found.number[~own], found.id[~own]))
+
+def _sample(index: Index, k: int = 10, n: int = 100, seed: int = 42) -> tuple[np.ndarray, int, set]:
+    "Ids to search with, k, and the true pairs"
+    ids = index.ids
     ids = np.random.default_rng(seed).choice(ids, min(n, len(ids)), replace=False)
-    q = self.vectors(ids)
-    truth, found = _scan(self, q, k + 1, None, []), _nearest(self, q, k + 1, None, [])
-    own = ids[truth.number] != truth.id
-    pairs = [set(zip(df.number, df.id)) for df in (truth[own], found[ids[found.number] != found.id])]
-    return len(pairs[0] & pairs[1])/max(1, len(pairs[0]))
+    return ids, k, _pairs(ids, _scan(index, index.vectors(ids), k + 1, None, []))
+
+def _share_found(index: Index, ids: np.ndarray, k: int, truth: set) -> float:
+    found = _pairs(ids, _nearest(index, index.vectors(ids), k + 1, None, []))
+    return len(truth & found)/max(1, len(truth))
