@@ -302,7 +302,7 @@ def unifex_extract(
                             stdout=subprocess.DEVNULL)
     if elsewhere: rehash = False  # and now tell what is there
     from unifex.distributed import ranks
-    from unifex.learner import extract_unifex
+    from unifex.training import extract_unifex
     features, views = extract_unifex(config, data, batch_size or None, rehash, **overrides)
     n_failed = len(features.failed)
     found = {'pictures': len(features), 'folder': features.source.folder, 'failed': features.failed}
