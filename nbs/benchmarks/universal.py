@@ -9,17 +9,18 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from unifex.choosing import select
 from unifex.config import Config, load_config, override
 from unifex.core import Roots
 from unifex.datasets import load_dataset, sample_root
 from unifex.evaluation import Report
 from unifex.features import FeatureSet
-from unifex.learner import TrainingData, config_backbone, prepare_data, select, train, train_many
 from unifex.metrics import bootstrap_mean
 from unifex.runs import zero_shot_reports
 from unifex.selection import set_aside_scores
 from unifex.splits import hold_out, sample_table, set_aside_folds, split_by_class, split_mask
 from unifex.tables import CLASS, write_table
+from unifex.training import TrainingData, config_backbone, prepare_data, train, train_many
 
 RATES = 1.5e-2, 5e-3, 1e-3
 SEEDS = 42, 43, 44
