@@ -67,7 +67,7 @@ def worlds(seed: int = 42) -> dict[str, tuple[pd.DataFrame, Path]]:
     return found
 
 
-def left_out(seed: int = 42, n: int = 1500) -> dict[str, tuple[pd.DataFrame, Roots]]:
+def left_out(seed: int = 42, n: int = 600) -> dict[str, tuple[pd.DataFrame, Roots]]:
     "The same kinds of pictures, at most `n` of each: one is searched for, the others are trained on"
     known = {name.partition(',')[0]: found for name, found in worlds(seed).items() if name != 'groceries, new pictures'}
     parts = []
