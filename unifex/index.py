@@ -54,7 +54,7 @@ def embeddings(self: Embedder,
     warn_failed(failed, len(pictures.table))
     return Embeddings(vectors, table)
 
-# %% ../nbs/23_index.ipynb #11939be6
+# %% ../nbs/23_index.ipynb #66e9dfd4
 _TABLE, _EMBEDDER, _META = 'pictures', 'embedder', b'unifex'
 _BATCH = 2**17  # rows read at a time
 _INDEX_CACHE, _METADATA_CACHE = 512*2**20, 64*2**20  # bytes that an open index may keep in memory
@@ -80,7 +80,7 @@ def _lance_errors(place, where=None, columns=()):
         if 'No space left' in said: said = 'no space left on the disk'
         raise OSError(f'{place}: {said}; what was there before is still whole') from e
 
-# %% ../nbs/23_index.ipynb #aa7d6d43
+# %% ../nbs/23_index.ipynb #361c9815
 _OWN = 'query', 'rank', 'score', 'id', 'vector'
 _CONTENT = 'content'  # hash of a picture's bytes, hidden from searches
 
@@ -146,7 +146,7 @@ def _claim_folder(path) -> Path:
     path.mkdir(parents=True, exist_ok=True)
     return path
 
-# %% ../nbs/23_index.ipynb #f10903bf
+# %% ../nbs/23_index.ipynb #85f2f9ab
 def _save_embedder(embedder, path: Path | None) -> dict:
     "What the table is to say of an embedder, which is written to the folder at `path`"
     if embedder is None: return {}
@@ -186,7 +186,7 @@ class Index:
         self._is_checked = True
         return self._embedder
 
-# %% ../nbs/23_index.ipynb #c32adfa3
+# %% ../nbs/23_index.ipynb #463adc46
 def _attach(index: Index, path, embedder, lance):
     "Make `index` a view of the LanceDB table `lance`"
     index.path, index.lance, index._embedder = path, lance, embedder
@@ -225,7 +225,7 @@ def _check_embedder(index: Index, embedder: Embedder):
     raise ValueError(f'{embedder!r} (fingerprint {embedder.fingerprint()[:8]}) did not make the vectors of this index, '
                      f'{by} (fingerprint {made[:8]}) did: open it without an embedder, or make an index anew')
 
-# %% ../nbs/23_index.ipynb #84f0ccb5
+# %% ../nbs/23_index.ipynb #cb07de53
 def _columns(index: Index) -> list[str]:
     "Those of the annotation table"
     return [name for name in index.lance.schema.names if name not in ('id', 'vector', _CONTENT)]
@@ -276,7 +276,7 @@ def _vectors_of(rows) -> np.ndarray:
     if hasattr(column, 'combine_chunks') and hasattr(column, 'chunks'): column = column.combine_chunks()
     return column.flatten().to_numpy(zero_copy_only=False).reshape(len(column), column.type.list_size)
 
-# %% ../nbs/23_index.ipynb #0aa5ce5f
+# %% ../nbs/23_index.ipynb #b7fc2a46
 def _by_id(index: Index, ids, columns: list[str]):
     "Arrow rows with `id` and `columns`, in the order of `ids`; `KeyError` names one that is not there"
     ids = _as_ids(ids)
@@ -393,7 +393,7 @@ def _embed_into(index: Index | None, embedder: Embedder, pictures: Pictures, ids
     index.failed = failed
     return index, np.concatenate(added)
 
-# %% ../nbs/23_index.ipynb #d68478ae
+# %% ../nbs/23_index.ipynb #ba80f179
 def _is_twice(images) -> str:
     return f'{images.iloc[0]} is in the index, and would be listed twice; remove it first, or add with new_only=True'
 
@@ -515,7 +515,7 @@ def _excluded_ids(exclude) -> np.ndarray:
     if exclude != 'self': raise ValueError(f"exclude takes ids or 'self', not {exclude!r}")
     return _as_ids([])
 
-# %% ../nbs/23_index.ipynb #ae94ba01
+# %% ../nbs/23_index.ipynb #dc65243a
 _FEW = 4  # exact queries that LanceDB is asked for one by one
 
 def _ask(index: Index, q: np.ndarray, k: int, where: str | None, columns: list[str], exact: bool) -> pd.DataFrame:
@@ -627,7 +627,7 @@ def expanded(self: Index,
     vectors = self.embeddings().expanded(n, power)
     return Index(vectors, self._embedder, self.root, ids=self.ids)
 
-# %% ../nbs/23_index.ipynb #1b8c438f
+# %% ../nbs/23_index.ipynb #163ac269
 @patch
 def add(self: Index,
     pictures,  # as in `Embedder.embed`, or `Embeddings`
@@ -646,7 +646,7 @@ def add(self: Index,
     if not len(new.table): return np.zeros(0, np.int64)
     return _embed_into(self, self.embedder, new, ids if ids is None else ids[is_new], **kwargs)[1]
 
-# %% ../nbs/23_index.ipynb #f2562876
+# %% ../nbs/23_index.ipynb #ee27488e
 @patch
 def remove(self: Index,
     ids=None,  # one id or several
@@ -692,7 +692,7 @@ def save(self: Index,
     path.mkdir(parents=True, exist_ok=True)
     meta = _meta(self.lance) | {'root': self.root and plain_root(self.root.absolute())}
     if with_embedder and self._embedder is not None: meta |= _save_embedder(self.embedder, path)
-    copy = _create(path, _reader(self), meta, mode='overwrite')
+    _create(path, _reader(self), meta, mode='overwrite' if is_index(path) else 'create')
     for old in path.iterdir():
         if old.is_file() and _is_ours(old): old.unlink()  # of version 0.1
     if self.is_built: load_index(path).build()
@@ -740,7 +740,7 @@ def load(cls: Index,
     "See `load_index`"
     return load_index(path, embedder)
 
-# %% ../nbs/23_index.ipynb #2b983fc8
+# %% ../nbs/23_index.ipynb #77fd32a9
 def _decode_old(codes: np.ndarray, card: dict) -> np.ndarray:
     "(N, D) float32 from the vectors of version 0.1, in whichever storage"
     fit = {k: np.asarray(v, np.float32) for k, v in card['fit'].items()}
