@@ -1,4 +1,4 @@
-"""Scores on classes that were not trained on: what needs no training, a training alone, what a run keeps, and rivals' losses.
+"""Scores on classes that were not trained on: no training, a training alone, what a run keeps, rivals' losses.
 
     measure('measured/universal.csv')    # rows found in the file are not measured again
 """
@@ -72,7 +72,8 @@ def left_out(seed: int = 42, n: int = 600) -> dict[str, tuple[pd.DataFrame, Root
     known = {name.partition(',')[0]: found for name, found in worlds(seed).items() if name != 'groceries, new pictures'}
     parts = []
     for name, (table, root) in known.items():
-        rows = sample_table(table.drop(columns=['split', 'class_id'], errors='ignore'), n_images=n, seed=seed, per='all')
+        whole = table.drop(columns=['split', 'class_id'], errors='ignore')
+        rows = sample_table(whole, n_images=n, seed=seed, per='all')
         rows = rows.assign(image=name + '/' + rows.image.astype(str), dataset=name + ': ' + rows.dataset, domain=name)
         parts.append(rows.drop(columns='source', errors='ignore'))
     table, roots = pd.concat(parts, ignore_index=True), Roots({name: root for name, (_, root) in known.items()})
@@ -217,7 +218,8 @@ def measure_folders(
         kept = select(train(cfg, data, progress=False))
         reports = zero_shot_reports(data.features.x, data.table, cfg.model.embedding_dim, cfg.model.neck.power)
         half = next(report for name, report in reports.items() if 'half' in name)
-        scores = dict(full=next(iter(reports.values())), half_whitened=half, trained=kept.plain.report, kept=kept.report)
+        full = next(iter(reports.values()))
+        scores = dict(full=full, half_whitened=half, trained=kept.plain.report, kept=kept.report)
         rows.append(dict(world=name, classes=n, draw=draw, pictures=len(pictures), choice=kept.choice.name,
                          **{way: report.overall['mMP@5'] for way, report in scores.items()}))
         write_table(pd.DataFrame(rows), save)
