@@ -788,11 +788,13 @@ def build(self: Index,
     refine: int = 2,  # times k vectors that are scored again
 ) -> Index:  # self
     "Make searches fast and approximate: an IVF of all pictures"
-    from lancedb.index import IvfSq
+    from lancedb.index import BTree, IvfSq
     n = len(self)
     lists = lists or max(1, min(2**round(math.log2(max(n, 1)**.5)), n//40))
     how = IvfSq(distance_type='dot', num_partitions=lists, sample_rate=64, max_iterations=10)
-    with _lance_errors(self.path): self.lance.create_index('vector', config=how, replace=True)
+    with _lance_errors(self.path):
+        self.lance.create_index('vector', config=how, replace=True)
+        self.lance.create_index('id', config=BTree(), replace=True)  # a row by its id, without reading all ids
     _set_meta(self.lance, nprobes=nprobes or min(8, lists), refine=refine)
     if nprobes: return self
     sample = _sample(self)

@@ -361,7 +361,8 @@ _MADE = (
     'config.yaml', 'head.safetensors', 'index_root.json', 'embedder.pt', 'loss.png', 'retrieval.png',
     'classes.csv', 'log.csv', 'failed.csv', 'results.csv', 'selection.csv', 'judged/*', 'embedder/card.json', 'embedder/model.safetensors',
     'embedder/README.md', 'index/index.json', 'index/codes-*', 'index/table-*', 'index/ivf-*', 'index/vectors.npy',
-    'index/table.csv', 'index/pictures.lance/*', 'checkpoints/*/state.json', 'checkpoints/*/state.safetensors', 'checkpoints/*/embedder/*',
+    'index/table.csv', 'index/pictures.lance/*',
+    'checkpoints/*/state.json', 'checkpoints/*/state.safetensors', 'checkpoints/*/embedder/*',
     'tensorboard/events.*', 'exports/embedder*',
     '.*.????????/*', '*/.*.????????/*')  # these two: what a killed process has left half written
 
