@@ -820,7 +820,7 @@ def _sample(index: Index, k: int = 10, n: int = 100, seed: int = 42) -> tuple[np
     "Ids to search with, k, and the true pairs"
     ids = index.ids
     ids = np.random.default_rng(seed).choice(ids, min(n, len(ids)), replace=False)
-    return ids, k, _pairs(ids, _scan(index, index.vectors(ids), k + 1, None, []))
+    return ids, k, _pairs(ids, _scan(index, index.vectors(ids).copy(), k + 1, None, []))
 
 def _share_found(index: Index, ids: np.ndarray, k: int, truth: set) -> float:
     found = _pairs(ids, _nearest(index, index.vectors(ids), k + 1, None, []))
