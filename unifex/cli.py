@@ -15,6 +15,7 @@ import os
 import shlex
 import sys
 import warnings
+from collections.abc import Iterable
 from functools import wraps
 from pathlib import Path
 
@@ -37,18 +38,21 @@ def _add_parameter(parser, name: str, param: inspect.Parameter, doc: str):
     else: parser.add_argument(name, nargs='?', default=param.default, help=doc)
 
 # %% ../nbs/42_cli.ipynb #9cb89e57
-def _split_overrides(args: list[str]) -> dict[str, str]:
-    "`['--epochs', '2', '--lr=1e-3']` as a dictionary; `ValueError` for what is no `--key value`"
-    found, args = {}, list(args)
+def _split_overrides(
+    args: list[str],
+    options: Iterable[str],  # that a command has, as '--json'
+) -> tuple[list[str], dict[str, str]]:
+    "What remains, and all other options, as `--epochs 2` or `--lr=1e-3`; `ValueError` where a value lacks"
+    words, found, args = [], {}, list(args)
     while args:
         word = args.pop(0)
-        if not word.startswith('--'): raise ValueError(f'unexpected argument {word!r}; options are written --key value')
-        key, equals, value = word[2:].partition('=')
-        if not equals:
-            if not args or args[0].startswith('--'): raise ValueError(f'option --{key} needs a value')
-            value = args.pop(0)
-        found[key.replace('-', '_')] = value
-    return found
+        option, equals, value = word.partition('=')
+        if not word.startswith('--') or option in options: words.append(word)
+        elif word == '--': return [*words, word, *args], found
+        else:
+            if not equals and (not args or args[0].startswith('--')): raise ValueError(f'option {option} needs a value')
+            found[option[2:].replace('-', '_')] = value if equals else args.pop(0)
+    return words, found
 
 # %% ../nbs/42_cli.ipynb #cc6cfcee
 def _as_json(value) -> str:
@@ -102,6 +106,7 @@ def _config_help() -> str:
 class _Parser(argparse.ArgumentParser):
     "Looks up the values of the configuration only when help is asked for"
     takes_config = False
+    def known_options(self): return [option for action in self._actions for option in action.option_strings]
     def format_help(self):
         if self.takes_config: self.epilog = f'{self.epilog}\n\n{_config_help()}'.strip()
         return super().format_help()
@@ -130,16 +135,18 @@ def command(func):
             if hasattr(stream, 'reconfigure'): stream.reconfigure(errors='backslashreplace')
         params = inspect.signature(func).parameters
         parser = _make_parser(func, params)
-        found, rest = parser.parse_known_args(argv)
-        if rest and not parser.takes_config: parser.error(f'unknown argument {rest[0]}')
+        words, overrides = sys.argv[1:] if argv is None else argv, {}
+        try:
+            if parser.takes_config: words, overrides = _split_overrides(words, parser.known_options())
+        except ValueError as e: return _fail(func.__name__, e)
+        found, rest = parser.parse_known_intermixed_args(words)
+        if rest: parser.error(f'unknown argument {rest[0]}')
         options = vars(found)
         script = options.pop('json')
         args = [options.pop(n) for n, p in params.items() if p.kind is p.POSITIONAL_OR_KEYWORD]
         for n, p in params.items():
             if p.kind is p.VAR_POSITIONAL: args += options.pop(n)
-        try: options |= _split_overrides(rest)
-        except ValueError as e: return _fail(func.__name__, e)
-        return _call(func, args, options, script)
+        return _call(func, args, options | overrides, script)
     return main
 
 # %% ../nbs/42_cli.ipynb #d9edd8e9
@@ -295,7 +302,7 @@ def unifex_extract(
                             stdout=subprocess.DEVNULL)
     if elsewhere: rehash = False  # and now tell what is there
     from unifex.distributed import ranks
-    from unifex.learner import extract_unifex
+    from unifex.training import extract_unifex
     features, views = extract_unifex(config, data, batch_size or None, rehash, **overrides)
     n_failed = len(features.failed)
     found = {'pictures': len(features), 'folder': features.source.folder, 'failed': features.failed}
