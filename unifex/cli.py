@@ -368,16 +368,16 @@ def unifex_index(
       unifex_search my_index photo.jpg"""
     from unifex.core import default_device, user_path
     from unifex.embedder import load_embedder
-    from unifex.index import load_index
+    from unifex.index import is_index, load_index
     model = load_embedder(embedder).to(default_device(device))
     pictures, root = _open_pictures(pictures, root, image, label, label_level)
     how = dict(root=root, batch_size=batch_size or None, max_pixels=max_pixels, engine=engine)
     folder = user_path(index)
-    if (folder/'index.json').exists():
+    if is_index(folder):
         found = load_index(folder, model)
         n = len(found.add(pictures, new_only=True, **how))
     else:
-        found = model.index(pictures, **how)
+        found = model.index(pictures, path=folder, **how)
         n = len(found)
     found.save(folder)
     print(f'{n:,} pictures added; {found!r}\nTry: unifex_search {shlex.quote(index)} PICTURE')
@@ -387,10 +387,9 @@ def unifex_index(
 def _open_index(folder: str, root: str):
     "The index of a run, or an index by itself, with its pictures at `root` where that is given"
     from unifex.core import moved_root, user_path
-    from unifex.index import load_index
+    from unifex.index import is_index, load_index
     from unifex.runs import load_run
-    is_index = (user_path(folder)/'index.json').exists()
-    found = load_index(user_path(folder)) if is_index else load_run(folder).index
+    found = load_index(folder) if is_index(folder) else load_run(folder).index
     if root: found.root = moved_root(found.root, root)
     if found.root and not found.root.is_dir():
         warnings.warn(f'the pictures found are not at {found.root}; say where they are with --root')

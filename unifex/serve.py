@@ -71,10 +71,9 @@ class _Answers:
     def __init__(self, index, root, k, max_mb, max_pixels, expand=0):
         self.index, self.k, self.max_mb, self.max_pixels = index, k, max_mb, max_pixels
         self.limit, self.expand = int(max_mb*2**20), expand
-        self.rows = {int(i): row for row, i in enumerate(index.ids)}
         self.lock = threading.Lock()
         self.engine = index.embedder.engine(n_images=1000) if index.embedder else None  # many queries, one at a time
-        path = lambda i: safe_join(root, index.table.image.iloc[self.rows[i]])
+        path = lambda i: safe_join(root, index.rows(i, columns=['image']).image[0])
         self.thumbnail = lru_cache(2000)(lambda i: _thumbnail(path(i), max_pixels=max_pixels))
 
     def neighbors(self, query=None, vectors=None):
@@ -98,9 +97,9 @@ class _Answers:
         except (KeyError, OSError, ImageError): return _error('no such picture', 404)
 
     def like(self, request):
-        row = self.rows.get(request.path_params['id'])
-        if row is None: return _error('no such picture', 404)
-        return self.neighbors(vectors=self.index.vectors([row])[0])
+        try: vector = self.index.vectors(request.path_params['id'])[0]
+        except KeyError: return _error('no such picture', 404)
+        return self.neighbors(vectors=vector)
 
 # %% ../nbs/40_serve.ipynb #8f0ad7f6
 @patch
