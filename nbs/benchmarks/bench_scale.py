@@ -9,8 +9,8 @@ from harness import bench_row, installed, interleaved, run_in_subprocess
 from unifex.embedder import Embedder
 from unifex.scale import extract_dataset
 
-SHARD = 800  # pictures
-FEW, MANY = 1, 4  # shards; the rate is that of what MANY have more than FEW, without any start
+SHARD = 500  # pictures
+FEW, MANY = 1, 5  # shards; the rate is that of what MANY have more than FEW, without any start
 
 
 def write_shards(folder: Path, n: int):
@@ -24,7 +24,7 @@ def write_shards(folder: Path, n: int):
             for name in table.image: tar.add(files/name, name)
 
 
-def extraction_seconds(repeat: int = 1) -> dict[str, float]:
+def extraction_seconds(repeat: int = 2) -> dict[str, float]:
     "Seconds of both ways for few and for many shards"
     embedder = Embedder.zero_shot(LITE['model_name'], weights=LITE['weights'], img_size=224)
     with TemporaryDirectory() as folder:
