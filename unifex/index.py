@@ -650,6 +650,28 @@ def add(self: Index,
     if not len(new.table): return np.zeros(0, np.int64)
     return _embed_into(self, self.embedder, new, ids if ids is None else ids[is_new], **kwargs)[1]
 
+# %% ../nbs/23_index.ipynb #6ae21905
+def _as_embeddings(piece) -> Embeddings:
+    "`Embeddings`, or an Arrow table or batch with a column `vector`"
+    if isinstance(piece, Embeddings): return piece
+    if 'vector' not in piece.schema.names: raise ValueError(f'rows without vector; their columns: {", ".join(piece.schema.names)}')
+    import pyarrow as pa
+    vector = piece['vector'].combine_chunks() if isinstance(piece, pa.Table) else piece['vector']
+    return Embeddings(_stack_lists(vector), piece.drop_columns(['vector']).to_pandas())
+
+def _stack_lists(column) -> np.ndarray:
+    "(n, D) float32 of an Arrow array of lists, all of one length"
+    x = column.flatten().to_numpy(zero_copy_only=False)
+    if len(column) and len(x) % len(column): raise ValueError('vectors of several lengths are in one batch')
+    return x.reshape(len(column), -1).astype(np.float32)
+
+@patch
+def add_batches(self: Index,
+    batches,  # any number of `Embeddings`, Arrow tables or record batches
+) -> int:  # pictures that were added
+    "Put a stream of vectors into the index, each piece in one step"
+    return sum(len(_append(self, _as_embeddings(piece))) for piece in batches if len(piece))
+
 # %% ../nbs/23_index.ipynb #ee27488e
 @patch
 def remove(self: Index,
@@ -783,15 +805,15 @@ def _probe(index: Index, asked, where: str | None):
 @patch
 def build(self: Index,
     recall: float = .97,  # of ten neighbors, on a sample, that enough lists are opened for
-    lists: int | None = None,  # None: about the square root of the number of pictures
+    lists: int | None = None,  # None: .7 times the square root of the number of pictures
     nprobes: int | None = None,  # lists that a search opens; None: as many as `recall` needs
     refine: int = 2,  # times k vectors that are scored again
 ) -> Index:  # self
     "Make searches fast and approximate: an IVF of all pictures"
     from lancedb.index import BTree, IvfSq
     n = len(self)
-    lists = lists or max(1, min(2**round(math.log2(max(n, 1)**.5)), n//40))
-    how = IvfSq(distance_type='dot', num_partitions=lists, sample_rate=64, max_iterations=10)
+    lists = lists or max(1, min(round(.7*math.sqrt(n)), n//40))
+    how = IvfSq(distance_type='dot', num_partitions=lists, sample_rate=128, max_iterations=30)
     with _lance_errors(self.path):
         self.lance.create_index('vector', config=how, replace=True)
         self.lance.create_index('id', config=BTree(), replace=True)  # a row by its id, without reading all ids
