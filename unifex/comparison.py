@@ -27,7 +27,7 @@ from tqdm import tqdm
 from .callbacks import TrainingError
 from .config import Config, load_config, override
 from .core import as_root, atomic_path, default_device, plain_root
-from .learner import (
+from .training import (
     Training, TrainingData, config_backbone, load_data, prepare_data, rows_key, side_by_side_key, train_many)
 
 # %% ../nbs/38_comparison.ipynb #0cc1a9a1

@@ -126,8 +126,17 @@ def _complete(table, image, label):
     return name_columns(table, image, label, dataset)
 
 # %% ../nbs/22_evaluation.ipynb #f52769e5
+def _read_parquet_folder(path):
+    "The Parquet files of a folder as one table, by name; columns that some do not have are empty there"
+    import pyarrow as pa
+    from pyarrow import dataset, parquet
+    files = sorted(str(file) for file in path.glob('*.parquet') if file.name[0] not in '._')
+    if not files: raise ValueError(f'{path} is a folder without Parquet files')
+    schema = pa.unify_schemas([parquet.read_schema(file) for file in files], promote_options='permissive')
+    return dataset.dataset(files, schema=schema).to_table().to_pandas()
+
 def read_embeddings(
-    path: str | Path,  # a folder or file of `Embeddings.save`, a .parquet with a column of vectors, or an .npy (N, D)
+    path: str | Path,  # a folder or file of `Embeddings.save`, a .parquet (file or folder) with vectors, or an .npy (N, D)
     table: str | Path | pd.DataFrame | None = None,  # the N rows of an .npy, or their file: label, and what is known
     column: str = 'vector',  # of a .parquet: the one that holds the vectors
     image: str = 'image',  # column with the names of the pictures, where there is one
@@ -136,10 +145,11 @@ def read_embeddings(
     "Embeddings of any model from files"
     path = user_path(path)
     if not path.exists(): raise FileNotFoundError(f'there is no {path}{nearest_path(path)}')
-    if path.is_dir(): return Embeddings.load(path)
     if path.suffix == '.parquet':
-        vectors, table = _split_vectors(read_columns(path), column, path)
+        rows = _read_parquet_folder(path) if path.is_dir() else read_columns(path)
+        vectors, table = _split_vectors(rows, column, path)
         return Embeddings(vectors, _complete(table, image, label))
+    if path.is_dir(): return Embeddings.load(path)
     if path.suffix != '.npy': raise ValueError(f'{path}: give a folder of Embeddings.save, a .parquet or an .npy')
     if table is None: raise ValueError(f'{path} has no labels; give its table: a row a vector, with a column label')
     if not isinstance(table, pd.DataFrame): table = read_columns(table)

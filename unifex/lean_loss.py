@@ -21,7 +21,7 @@ from .heads import CosineHead, full_precision, unit
 class _Chunk(NamedTuple):
     "What is known of a few classes; `cos` lies in a buffer that the next chunk takes"
     first: int  # number of its first class
-    own: tuple[Tensor, Tensor]  # where the targets stand in it: class counted from `first`, picture
+    own: Tensor  # (B,) each picture's class, counted from `first`: it may be below 0, or n and more
     cos: Tensor  # (k, n, B) cosines by sub-center
     centers: Tensor  # (k, n, D) of length one
     lengths: Tensor  # (k, n, 1), what they were divided by
@@ -33,18 +33,19 @@ def _chunks(x: Tensor, weight: Tensor, y: Tensor) -> Iterator[_Chunk]:
     room = 2**20 if x.device.type == 'cpu' else 2**26  # cosines: 4 MB stay in a cache, a GPU wants few launches
     size = min(n_classes, max(16, room // (k * max(1, batch))))
     buffer = x.new_empty(k * size, batch)
-    order = y.argsort()
-    bounds = torch.arange(0, n_classes + size, size, device=y.device)
-    bounds = torch.searchsorted(y[order], bounds).tolist()
-    for i, first in enumerate(range(0, n_classes, size)):
-        rows = order[bounds[i]:bounds[i + 1]]
+    for first in range(0, n_classes, size):
         centers = weight[:, first:first + size].to(x.dtype)
         lengths = torch.linalg.vector_norm(centers, dim=-1, keepdim=True)
         lengths = torch.where(lengths > 1e-6, lengths, 1.0)  # as in `unit`
         centers = centers / lengths
         n = centers.shape[1]
         cos = torch.mm(centers.flatten(0, 1), x.T, out=buffer[:k * n]).view(k, n, batch)
-        yield _Chunk(first, (y[rows] - first, rows), cos, centers, lengths)
+        yield _Chunk(first, y - first, cos, centers, lengths)
+
+def _fill_own(values: Tensor, own: Tensor, value: float) -> Tensor:
+    "In place `value` where `values` (n, B) of a chunk belong to a picture's own class; a GPU need not wait for it"
+    at = own.clamp(0, len(values) - 1)[None]
+    return values.scatter_(0, at, values.gather(0, at).masked_fill(at == own, value))
 
 def _over_subcenters(cos: Tensor) -> Tensor:
     "Maximum (n, B) over the sub-centers, of which there are few"
@@ -66,12 +67,12 @@ def sum_others(
     best = rest.clone()
     for _, own, cos, _, _ in _chunks(x, weight, y):
         cos = _over_subcenters(cos)
-        cos[own] = -math.inf
+        _fill_own(cos, own, -math.inf)
         top = cos.amax(0)
         best = torch.maximum(best, top)
         if others:
             z = (s * others(cos.T)).T
-            z[own] = -math.inf
+            _fill_own(z, own, -math.inf)
             part = z.logsumexp(0)
         else:
             shift = s * top.clamp_min(-1)  # a chunk may hold the target alone
@@ -83,8 +84,7 @@ def sum_others(
 def _plain_grad(s: float, chunk: _Chunk, cos: Tensor, rest: Tensor, g: Tensor) -> Tensor:
     "Gradient of sum(g R) with respect to a chunk's cosines (n, B), where these are the logits before the scale"
     grad = torch.add(-rest, cos, alpha=s).exp_().mul_(s * g)
-    grad[chunk.own] = 0
-    return grad
+    return _fill_own(grad, chunk.own, 0)
 
 def _others_grad(head, chunk: _Chunk, cos: Tensor, rest: Tensor, g: Tensor, params, grads) -> Tensor:
     "The same where logits are `others(cos, params[0])`; the gradients of `params` are added to `grads`"
@@ -93,7 +93,7 @@ def _others_grad(head, chunk: _Chunk, cos: Tensor, rest: Tensor, g: Tensor, para
         bar = params[0].detach().requires_grad_()
         z = head.s * head.others(c, bar)
     gz = (z.detach().T - rest).exp_().mul_(g)
-    gz[chunk.own] = 0
+    _fill_own(gz, chunk.own, 0)
     grad, *more = torch.autograd.grad(z, (c, bar, *params[1:]), gz.T, allow_unused=True)
     for total, part in zip(grads, more):
         if part is not None: total += part

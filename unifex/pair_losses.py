@@ -81,7 +81,11 @@ class PairLoss(nn.Module):
         y = self.check(x, y)
         with full_precision(x) as x:
             if self.training: x, y = _whole_batch(x, y)
-            return _FromPairs.apply(unit(x), y, self.pairs) if len(x) else x.sum()
+            return self.batch_loss(x, y) if len(x) else x.sum()
+
+    def batch_loss(self, x: Tensor, y: Tensor) -> Tensor:
+        "The same of a whole batch that is not empty, (B, D) fp32"
+        return _FromPairs.apply(unit(x), y, self.pairs)
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         raise TypeError(f'{type(self).__name__} compares pictures with each other and has no scores of classes; '
@@ -239,13 +243,8 @@ class LibraryLoss(PairLoss):
     def set_params(self, **values):
         raise ValueError(f'the parameters of pml:{self.name} are fixed when it is made; a schedule needs a head of unifex')
 
-    def loss(self, x: Tensor, y: Tensor) -> Tensor:
-        "Loss (scalar, fp32) of (B, D) embeddings and (B,) labels; 0 for an empty batch"
-        y = self.check(x, y)
-        with full_precision(x) as x:
-            if self.training: x, y = _whole_batch(x, y)
-            if not len(x): return x.sum()
-            return self.func(x, y, self.miner(x, y) if self.miner else None)
+    def batch_loss(self, x: Tensor, y: Tensor) -> Tensor:
+        return self.func(x, y, self.miner(x, y) if self.miner else None)
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         if not hasattr(self.func, 'get_logits'): return super().forward(x)

@@ -20,7 +20,7 @@ from unifex.core import map_threads
 from unifex.embedder import Embedder
 from unifex.features import extract_features, feature_dls
 from unifex.heads import create_head
-from unifex.learner import unifex_learner
+from unifex.margin_model import unifex_learner
 from unifex.necks import create_neck
 from unifex.tables import add_class_ids, make_table
 

@@ -4,6 +4,8 @@ Without a GPU there are no rows. Not measured: no card was at hand when this was
 """
 import os
 import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import torch
@@ -16,6 +18,7 @@ from unifex.backbones import count_flops, create_backbone
 from unifex.engines import CompiledEngine, TorchEngine
 from unifex.features import extract_features
 from unifex.loaders import iter_batches
+from unifex.tables import make_table
 from unifex.transforms import normalize
 
 DEVICE = torch.device('cuda')
@@ -96,6 +99,25 @@ def files_pass() -> dict[str, float]:
         return interleaved({'ours': extract, 'reading': read, 'backbone': compute}, repeat=2, summary=min)
 
 
+def fill(folder: str, store: str) -> int:
+    "Put features of the pictures of `folder` into `store`, as one of several processes; how many are there then"
+    table = make_table(sorted(path.name for path in Path(folder).glob('*.jpg')))
+    features = extract_features(so400m(), table, folder, store, num_workers=os.cpu_count() or 2, device=DEVICE,
+                                precision='fp16', progress=False)
+    return len(features)
+
+
+def fill_by(n: int) -> float:
+    "Seconds that `n` processes, started together, take to fill one store; each then has all pictures"
+    with TemporaryDirectory() as folder, TemporaryDirectory() as store:
+        write_photographs(folder, N_PHOTOS)
+        start = time.perf_counter()
+        with ThreadPoolExecutor(n) as pool:
+            found = list(pool.map(lambda _: run_in_subprocess(fill, folder, store), range(n)))
+        assert found == [N_PHOTOS]*n, found
+        return time.perf_counter() - start
+
+
 def head_seconds(epochs: int = EPOCHS) -> float:
     "Seconds of ten epochs of the size of M4D-35k, the features on the GPU"
     dls = set_up(LARGE, DEVICE)
@@ -128,6 +150,7 @@ def run() -> list[dict]:
     rows.append(bench_row(f'files to stored features, {N_PHOTOS:,} photographs, fp16', found['ours'], found['backbone'],
                           'the backbone alone', floor=max(found['reading'], found['backbone']), bar=1.1))
     rows.append(bench_row('reading alone', found['reading'], found['backbone'], 'the backbone alone', bar=1))
+    rows.append(bench_row('one store, two processes, their start included', fill_by(2), fill_by(1), 'one process'))
     seconds = run_in_subprocess(head_seconds)
     rows.append(bench_row(f"ten epochs, {LARGE['n_rows']:,} features", seconds, bar=20))
     return [row | dict(card=card) for row in rows]

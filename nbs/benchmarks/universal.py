@@ -11,7 +11,8 @@ import pandas as pd
 
 from unifex.config import Config, load_config, override
 from unifex.datasets import load_dataset, sample_root
-from unifex.learner import TrainingData, config_backbone, prepare_data, select, train, train_many
+from unifex.choosing import select
+from unifex.training import TrainingData, config_backbone, prepare_data, train, train_many
 from unifex.runs import zero_shot_reports
 from unifex.selection import set_aside_scores
 from unifex.splits import hold_out, set_aside_folds, split_by_class, split_mask

@@ -13,13 +13,14 @@ import torch
 from fastai.callback.core import Callback
 from fastai.torch_core import set_seed
 
-from unifex import learner
+from unifex import training
 from unifex.backbones import create_backbone
 from unifex.config import load_config
 from unifex.datasets import dataset_root, load_dataset
 from unifex.distributed import init_ranks, ranks
 from unifex.features import FeatureSet, extract_features, feature_dls
 from unifex.heads import create_head
+from unifex.margin_model import unifex_learner
 from unifex.necks import create_neck
 
 
@@ -72,7 +73,7 @@ def train_head(name, params, features, device):
     embedder = SimpleNamespace(neck=create_neck('proj_layer', 24, 8, dropout=0))
     head = create_head(name, 8, 40, **params)
     losses = BatchLosses()
-    learn = learner.unifex_learner(dls, embedder, head, lr=1e-2, precision='fp32', cbs=[losses])
+    learn = unifex_learner(dls, embedder, head, lr=1e-2, precision='fp32', cbs=[losses])
     with learn.no_bar(), learn.no_logging(): learn.fit(2)
     state = {k: v.clone() for k, v in learn.model.state_dict().items()}
     return {'losses': torch.stack(losses.all)} | state
@@ -121,10 +122,10 @@ def config(out, world_size, **values):
 
 def train(cfg, folder=None, cbs=None):
     set_seed(cfg.seed)
-    backbone = learner.config_backbone(cfg)
+    backbone = training.config_backbone(cfg)
     table = load_dataset('sample', n_classes=20, seed=42)
-    data = learner.prepare_data(cfg, backbone, table, dataset_root('sample'))
-    return learner.train(cfg, data, False, folder, cbs)
+    data = training.prepare_data(cfg, backbone, table, dataset_root('sample'))
+    return training.train(cfg, data, False, folder, cbs)
 
 
 def trainings(out):
