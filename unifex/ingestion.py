@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Ingested', 'open_to_write', 'ingest']
 
-# %% ../nbs/33_ingestion.ipynb #11285217
+# %% ../nbs/33_ingestion.ipynb #eb8ae4d3
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,10 +19,10 @@ from .core import cache_dir, torch_defaults, user_path
 from .embedder import Embedder, Pictures, as_pictures, warn_failed
 from .evaluation import Embeddings
 from .images import ImageError
-from .index import Index, as_picture_table, is_index, load_index, under_root
+from .index import Index, as_picture_table, check_folder, is_index, load_index, under_root
 from .store import picture_keys
 
-# %% ../nbs/33_ingestion.ipynb #0c2956db
+# %% ../nbs/33_ingestion.ipynb #5a96af3d
 def _contents(pictures: Pictures, **kwargs) -> tuple[pd.Series, pd.Series]:
     "The hash of each file's bytes, 32 hexadecimal digits, missing where they cannot be read; why they cannot, by row"
     keys, errors = picture_keys(pictures.table, pictures.root, index=cache_dir()/'features'/'files', **kwargs)
@@ -47,7 +47,7 @@ def _to_do(known: pd.DataFrame, images: pd.Series, contents: pd.Series) -> pd.Da
     is_same = old.notna() & (before.isna() | (before == contents))
     return todo[contents.notna() & ~is_same]
 
-# %% ../nbs/33_ingestion.ipynb #438bfaa5
+# %% ../nbs/33_ingestion.ipynb #1b11be02
 _SECONDS, _ROWS = 5, 8192  # after so much a piece is full
 
 def _pieces(items: Iterator) -> Iterator[list]:
@@ -60,7 +60,7 @@ def _pieces(items: Iterator) -> Iterator[list]:
         piece, start = [], time.monotonic()
     if piece: yield piece
 
-# %% ../nbs/33_ingestion.ipynb #918ad782
+# %% ../nbs/33_ingestion.ipynb #97b22e29
 @dataclass
 class _Filling:
     "An index that is filled, made with the first rows where there is none"
@@ -90,14 +90,14 @@ class _Filling:
         firsts = todo.drop_duplicates('content')
         stream = self.embedder.iter_embed(Pictures([self.pictures.items[i] for i in firsts.index]), **kwargs)
         errors = {}
-        for piece in _pieces(zip(firsts.content, stream)):
-            errors |= {content: str(x) for content, x in piece if isinstance(x, ImageError)}
-            vectors = {content: x for content, x in piece if content not in errors}
+        for piece in _pieces(zip(stream, firsts.content)):
+            errors |= {content: str(x) for x, content in piece if isinstance(x, ImageError)}
+            vectors = {content: x for x, content in piece if content not in errors}
             part = todo[todo.content.isin(vectors)]
             if len(part): self.put(part, np.stack([vectors[c] for c in part.content]))
         return todo.content.map(errors).dropna()
 
-# %% ../nbs/33_ingestion.ipynb #07a683a4
+# %% ../nbs/33_ingestion.ipynb #10a1ca47
 class Ingested(NamedTuple):
     "What `ingest` has done"
     index: Index | None  # None where nothing could be read and there was none before
@@ -118,8 +118,9 @@ def _open(index, embedder) -> tuple[Index | None, Path | None]:
     "The index that is meant and where it lies; None where it must be made"
     if isinstance(index, Index): return index, None
     path = user_path(index)
-    if embedder is not None and not is_index(path): return None, path
-    return open_to_write(path, embedder), path
+    if embedder is None or is_index(path): return open_to_write(path, embedder), path
+    check_folder(path)
+    return None, path
 
 @torch_defaults()
 def ingest(
