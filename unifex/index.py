@@ -532,8 +532,9 @@ def _ask(index: Index, q: np.ndarray, k: int, where: str | None, columns: list[s
     asked = index.lance.search(q).distance_type('dot').limit(k).select(['id', *columns, '_distance'])
     if where is not None: asked = asked.where(where)
     if exact: asked = asked.bypass_vector_index()
-    else: asked = _probe(index, asked)
-    with _lance_errors(index.path, where, index.columns): found = asked.to_arrow()
+    else: asked = _probe(index, asked, where)
+    known = () if where is None else index.columns
+    with _lance_errors(index.path, where, known): found = asked.to_arrow()
     number = found['query_index'].to_numpy() if 'query_index' in found.column_names else np.zeros(len(found), int)
     df = found.select(['id', *columns]).to_pandas()
     return df.assign(number=number, score=1 - found['_distance'].to_numpy())
@@ -561,16 +562,18 @@ def _nearest(index: Index, q: np.ndarray, k: int, where: str | None, columns: li
     if exact and len(q) > _FEW: found = _scan(index, q, k, where, columns)
     elif len(q): found = _ask(index, q, k, where, columns, exact)
     else: found = _ask(index, np.ones((1, index.dim), np.float32), 1, where, columns, exact)[:0]
-    return found.sort_values(['number', 'score', 'id'], ascending=[True, False, True], ignore_index=True)
+    return found.iloc[np.lexsort((found.id, -found.score, found.number))]
 
 def _visible(index: Index, q: np.ndarray, k: int, where, hidden: np.ndarray, own: list[set], columns) -> pd.DataFrame:
     "The `k` nearest that are neither among the ids `hidden` nor called as in `own` (Q); with their `rank`"
     spare = len(hidden) + max(map(len, own), default=0)
     found = _nearest(index, q, k + spare, where, columns)
-    keep = ~found.id.isin(hidden)
+    keep = np.ones(len(found), bool)
+    if len(hidden): keep &= ~found.id.isin(hidden).to_numpy()
     if any(own): keep &= np.array([o not in own[i] for i, o in zip(found.number, found.image)], dtype=bool)
     found = found[keep]
-    rank = found.groupby('number').cumcount().to_numpy() + 1
+    number = found.number.to_numpy()
+    rank = np.arange(len(found)) - np.searchsorted(number, number) + 1
     return found.assign(rank=rank)[rank <= k]
 
 # %% ../nbs/23_index.ipynb #d33323d6
@@ -623,8 +626,9 @@ def search(self: Index,
     if expand: asked = asked._replace(vectors=_expanded_queries(self, asked.vectors, expand, power, *limits))
     found = _visible(self, asked.vectors, k, *limits, columns)
     if min_score is not None: found = found[found.score >= min_score]
-    found = found.assign(query=asked.numbers[found.number])[['query', 'rank', 'score', 'id', *columns]]
-    return found.reset_index(drop=True).drop(columns='query' if asked.single else [])
+    found = found.assign(query=asked.numbers[found.number])
+    names = ['rank', 'score', 'id', *columns]
+    return found[names if asked.single else ['query', *names]].reset_index(drop=True)
 
 # %% ../nbs/23_index.ipynb #6a17ae8e
 @patch
@@ -654,6 +658,28 @@ def add(self: Index,
     if not is_new.all() and not new_only: raise DuplicateImageError(_is_twice(source.table.image[~is_new]))
     if not len(new.table): return np.zeros(0, np.int64)
     return _embed_into(self, self.embedder, new, ids if ids is None else ids[is_new], **kwargs)[1]
+
+# %% ../nbs/23_index.ipynb #6ae21905
+def _as_embeddings(piece) -> Embeddings:
+    "`Embeddings`, or an Arrow table or batch with a column `vector`"
+    if isinstance(piece, Embeddings): return piece
+    if 'vector' not in piece.schema.names: raise ValueError(f'rows without vector; their columns: {", ".join(piece.schema.names)}')
+    import pyarrow as pa
+    vector = piece['vector'].combine_chunks() if isinstance(piece, pa.Table) else piece['vector']
+    return Embeddings(_stack_lists(vector), piece.drop_columns(['vector']).to_pandas())
+
+def _stack_lists(column) -> np.ndarray:
+    "(n, D) float32 of an Arrow array of lists, all of one length"
+    x = column.flatten().to_numpy(zero_copy_only=False)
+    if len(column) and len(x) % len(column): raise ValueError('vectors of several lengths are in one batch')
+    return x.reshape(len(column), -1).astype(np.float32)
+
+@patch
+def add_batches(self: Index,
+    batches,  # any number of `Embeddings`, Arrow tables or record batches
+) -> int:  # pictures that were added
+    "Put a stream of vectors into the index, each piece in one step"
+    return sum(len(_append(self, _as_embeddings(piece))) for piece in batches if len(piece))
 
 # %% ../nbs/23_index.ipynb #ee27488e
 @patch
@@ -777,27 +803,31 @@ def _load_old(path: Path, embedder) -> Index:
     return found
 
 # %% ../nbs/23_index.ipynb #4f7590e0
-def _probe(index: Index, asked):
-    "A query of LanceDB with the settings of the index"
+def _probe(index: Index, asked, where: str | None):
+    "A query of LanceDB with the settings of the index; under a filter all lists are opened"
     how = _meta(index.lance)
     asked = asked.refine_factor(how.get('refine', 2))
-    return asked.minimum_nprobes(how.get('nprobes', 40)).maximum_nprobes(0)  # more where a filter leaves too few
+    probes = how.get('nprobes', 40)
+    if where is None: return asked.nprobes(probes)
+    return asked.minimum_nprobes(probes).maximum_nprobes(0)  # no limit: 5 ms become 70 in two million
 
 @patch
 def build(self: Index,
     recall: float = .97,  # of ten neighbors, on a sample, that enough lists are opened for
-    lists: int | None = None,  # None: about the square root of the number of pictures
+    lists: int | None = None,  # None: .7 times the square root of the number of pictures
     nprobes: int | None = None,  # lists that a search opens; None: as many as `recall` needs
     refine: int = 2,  # times k vectors that are scored again
 ) -> Index:  # self
     "Make searches fast and approximate: an IVF of all pictures"
     from lancedb.index import IvfSq
     n = len(self)
-    lists = lists or max(1, min(2**round(math.log2(max(n, 1)**.5)), n//40))
-    how = IvfSq(distance_type='dot', num_partitions=lists, sample_rate=64, max_iterations=10)
+    lists = lists or max(1, min(round(.7*math.sqrt(n)), n//40))
+    how = IvfSq(distance_type='dot', num_partitions=lists, sample_rate=128, max_iterations=30)
     with _lance_errors(self.path): self.lance.create_index('vector', config=how, replace=True)
     _set_meta(self.lance, nprobes=nprobes or min(8, lists), refine=refine)
-    while nprobes is None and _meta(self.lance)['nprobes'] < lists and self.recall() < recall:
+    if nprobes: return self
+    sample = _sample(self)
+    while _meta(self.lance)['nprobes'] < lists and _share_found(self, *sample) < recall:
         _set_meta(self.lance, nprobes=min(lists, math.ceil(1.5*_meta(self.lance)['nprobes'])))
     return self
 
@@ -808,10 +838,19 @@ def recall(self: Index,
     seed: int = 42,
 ) -> float:  # 1 where there is no IVF
     "The share of the true neighbors that a search finds"
-    ids = self.ids
+    return _share_found(self, *_sample(self, k, n, seed))
+
+def _pairs(ids: np.ndarray, found: pd.DataFrame) -> set:
+    "Searched with and found, but for the pictures themselves"
+    own = ids[found.number] == found.id
+    return set(zip(found.number[~own], found.id[~own]))
+
+def _sample(index: Index, k: int = 10, n: int = 100, seed: int = 42) -> tuple[np.ndarray, int, set]:
+    "Ids to search with, k, and the true pairs"
+    ids = index.ids
     ids = np.random.default_rng(seed).choice(ids, min(n, len(ids)), replace=False)
-    q = self.vectors(ids)
-    truth, found = _scan(self, q, k + 1, None, []), _nearest(self, q, k + 1, None, [])
-    own = ids[truth.number] != truth.id
-    pairs = [set(zip(df.number, df.id)) for df in (truth[own], found[ids[found.number] != found.id])]
-    return len(pairs[0] & pairs[1])/max(1, len(pairs[0]))
+    return ids, k, _pairs(ids, _scan(index, index.vectors(ids), k + 1, None, []))
+
+def _share_found(index: Index, ids: np.ndarray, k: int, truth: set) -> float:
+    found = _pairs(ids, _nearest(index, index.vectors(ids), k + 1, None, []))
+    return len(truth & found)/max(1, len(truth))
