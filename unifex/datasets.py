@@ -287,6 +287,7 @@ def _is_ours(names):
     "Whether a folder that holds `names` is a run, an index, an embedder, a store or embeddings"
     def has(*endings): return any(name.endswith(endings) for name in names)
     if 'config.yaml' in names: return not names.isdisjoint(('log.csv', 'embedder', 'checkpoints'))
+    if 'pictures.lance' in names: return True
     if 'index.json' in names: return any(name.startswith('codes-') for name in names)
     return 'card.json' in names and has('.safetensors') or names == {'vectors.npy', 'table.csv'}
 

@@ -36,7 +36,7 @@ from .embedder import Embedder, embedder_card, load_embedder
 from .evaluation import Embeddings, Report, compare_reports, evaluate, evaluate_held_out, read_embeddings
 from .heads import create_head, head_params
 from .hub import Hub, Uploaded, fetch, files_of, hub_and_name, is_address
-from .index import Index, load_index
+from .index import Index, is_index, load_index
 from .knn import knn
 from .necks import create_neck, half_whitened
 from .splits import exclusions, query_index, split_mask
@@ -50,9 +50,8 @@ def _existing(folder, name):
 
 def _read_embeddings(folder):
     "The vectors and rows in an index folder, of today or of version 0.1"
-    if not (folder/'index.json').exists(): return Embeddings.load(folder)
-    index = load_index(folder)
-    return Embeddings(index.vectors(), index.table)
+    if not is_index(folder): return Embeddings.load(folder)
+    return load_index(folder).embeddings()
 
 _DAMAGED = (
     ValueError, KeyError, TypeError, AttributeError, OSError, RuntimeError, SafetensorError, yaml.YAMLError)
@@ -130,7 +129,7 @@ class Run:
     def index(self) -> Index:
         "All its pictures, to be searched"
         folder = _existing(self.folder, 'index')
-        if not (folder/'index.json').exists(): return Index(self.embeddings, self.embedder, self.root)
+        if not is_index(folder): return Index(self.embeddings, self.embedder, self.root)
         embedder = self.embedder
         with _naming(folder, _INDEX_AGAIN): index = load_index(folder, embedder)
         index.root = self.root
@@ -219,7 +218,7 @@ def search(
     *,
     vectors=None,  # in place of a query: (D,) or (Q, D) numbers
     exclude=None,  # ids that must not be found; or 'self': the picture of a query
-    **kwargs,  # `expand`, `power`, `together`, as in `Index.search`
+    **kwargs,  # `where`, `min_score`, `expand`, `power`, `together`, as in `Index.search`
 ) -> pd.DataFrame:  # rank, score (cosine), id, the table's columns
     "The nearest pictures of the run"
     return self.index.search(query, k, vectors=vectors, exclude=exclude, **kwargs)
@@ -283,7 +282,7 @@ def open_embeddings(
     folder = user_path(source)
     for run in folder, folder.parent:  # of a run, its index
         if (run/'config.yaml').exists() and (folder == run or folder.name == 'index'): return load_run(run).embeddings
-    if (folder/'index.json').exists(): return load_index(folder).embeddings()
+    if is_index(folder): return load_index(folder).embeddings()
     return read_embeddings(source, table, image=image, label=label)
 
 # %% ../nbs/35_runs.ipynb #df2090d0
@@ -362,7 +361,8 @@ _MADE = (
     'config.yaml', 'head.safetensors', 'index_root.json', 'embedder.pt', 'loss.png', 'retrieval.png',
     'classes.csv', 'log.csv', 'failed.csv', 'results.csv', 'selection.csv', 'judged/*', 'embedder/card.json', 'embedder/model.safetensors',
     'embedder/README.md', 'index/index.json', 'index/codes-*', 'index/table-*', 'index/ivf-*', 'index/vectors.npy',
-    'index/table.csv', 'checkpoints/*/state.json', 'checkpoints/*/state.safetensors', 'checkpoints/*/embedder/*',
+    'index/table.csv', 'index/pictures.lance/*',
+    'checkpoints/*/state.json', 'checkpoints/*/state.safetensors', 'checkpoints/*/embedder/*',
     'tensorboard/events.*', 'exports/embedder*',
     '.*.????????/*', '*/.*.????????/*')  # these two: what a killed process has left half written
 
@@ -489,7 +489,7 @@ def save_index(
     folder: Path,  # of the run
 ):
     "The pictures as an index, and where they lie"
-    with atomic_path(folder/'index') as path: Index(Embeddings(vectors, table)).save(path)
+    with atomic_path(folder/'index') as path: Index(Embeddings(vectors, table), path=path)
     write_text(folder/'index_root.json', json.dumps({'root': plain_root(as_root(root).resolve())}))
 
 # %% ../nbs/35_runs.ipynb #5e1ec7a1
@@ -505,7 +505,7 @@ def save_judged(
         state = {k: v.contiguous().cpu() for k, v in neck.state_dict().items()}
         save_file(state, path/'neck.safetensors')
         write_text(path/'neck.json', json.dumps(neck.card))
-        Index(Embeddings(vectors, table)).save(path/'index')
+        Index(Embeddings(vectors, table), path=path/'index')
 
 # %% ../nbs/35_runs.ipynb #5e1ec7a4
 def judged_embedder(
