@@ -819,11 +819,13 @@ def build(self: Index,
     refine: int = 2,  # times k vectors that are scored again
 ) -> Index:  # self
     "Make searches fast and approximate: an IVF of all pictures"
-    from lancedb.index import IvfSq
+    from lancedb.index import BTree, IvfSq
     n = len(self)
     lists = lists or max(1, min(round(.7*math.sqrt(n)), n//40))
     how = IvfSq(distance_type='dot', num_partitions=lists, sample_rate=128, max_iterations=30)
-    with _lance_errors(self.path): self.lance.create_index('vector', config=how, replace=True)
+    with _lance_errors(self.path):
+        self.lance.create_index('vector', config=how, replace=True)
+        self.lance.create_index('id', config=BTree(), replace=True)  # a row by its id, without reading all ids
     _set_meta(self.lance, nprobes=nprobes or min(8, lists), refine=refine)
     if nprobes: return self
     sample = _sample(self)
@@ -849,7 +851,7 @@ def _sample(index: Index, k: int = 10, n: int = 100, seed: int = 42) -> tuple[np
     "Ids to search with, k, and the true pairs"
     ids = index.ids
     ids = np.random.default_rng(seed).choice(ids, min(n, len(ids)), replace=False)
-    return ids, k, _pairs(ids, _scan(index, index.vectors(ids), k + 1, None, []))
+    return ids, k, _pairs(ids, _scan(index, index.vectors(ids).copy(), k + 1, None, []))
 
 def _share_found(index: Index, ids: np.ndarray, k: int, truth: set) -> float:
     found = _pairs(ids, _nearest(index, index.vectors(ids), k + 1, None, []))
