@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from .config import Config, ConfigError, override
+from .copies import copies_among, separate_copies
 from .distributed import ranks
 from .embedder import Embedder
 from .features import FeatureSet
@@ -94,6 +95,9 @@ def choose_neck(
     training = split_mask(data.table, 'train')
     kind = held_out_kind(cfg, data.table)
     folds = set_aside_folds(data.table, kind, seed=cfg.seed)
+    if data.copies is not None:
+        copies = copies_among(data.copies, training)
+        folds = [separate_copies(fold, copies, move=kind != 'domains')[0] for fold in folds]
     why = too_few(folds, kind)
     if why: return Choice(UNTRAINED, pd.DataFrame(), why)
     single = override(cfg, fold=1)
