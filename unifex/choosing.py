@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from .config import Config, ConfigError, override
+from .copies import copies_among, separate_copies
 from .distributed import ranks
 from .embedder import Embedder
 from .features import FeatureSet
@@ -147,6 +148,9 @@ def choose_neck(
     "Which way of making a neck is best for classes (or pictures, or domains) set aside from the training ones"
     kind = held_out_kind(cfg, data.table)
     folds = set_aside_folds(data.table, kind, seed=cfg.seed)
+    if data.copies is not None:
+        copies = copies_among(data.copies, training)
+        folds = [separate_copies(fold, copies, move=kind != 'domains')[0] for fold in folds]
     why = too_few(folds, kind)
     if why: return Choice(UNTRAINED, pd.DataFrame(), why)
     rounds = list(_halve(cfg, _recipes(cfg), folds, data, progress))

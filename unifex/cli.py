@@ -346,42 +346,99 @@ def _open_pictures(path: str, root: str, image: str, label: str, label_level: st
     if path.is_file() and path.suffix.lower() in IMAGE_EXTENSIONS: return path, root or None
     return load_pictures(path, root or None, image=image, label=label, label_level=level)
 
+# %% ../nbs/42_cli.ipynb #91a89125
+def _list_failed(folder: Path, failed) -> Path:
+    "The file beside the index that lists what the last call could not read; none where all could be"
+    from unifex.core import write_text
+    path = folder.with_name(f'{folder.name}.failed.csv')
+    if len(failed): write_text(path, failed.to_csv(index=False).encode('utf-8', 'backslashreplace').decode('utf-8'))
+    else: path.unlink(missing_ok=True)
+    return path
+
+def _index_to_change(folder: Path):
+    "An index, or that of a run, where what is done to it stays"
+    from unifex.index import is_index
+    from unifex.ingestion import open_to_write
+    return open_to_write(folder/'index' if is_index(folder/'index') else folder)
+
+def _fill_index(folder: Path, model, pictures, root, **kwargs) -> dict:
+    "Put pictures in and say what has become of them"
+    from unifex.ingestion import ingest
+    done = ingest(folder, pictures, model, root, **kwargs)
+    file = _list_failed(folder, done.failed)
+    if done.index is None:
+        raise ValueError(f'none of the pictures can be read, see {file}; the first because of {done.failed.error[0]}')
+    said = {'the bytes of others': done.copied, 'for files that have changed': done.replaced}
+    said = ', '.join(f'{n:,} {what}' for what, n in said.items() if n)
+    print(f'{done.added:,} pictures added{said and f" ({said})"}')
+    if len(done.failed): print(f'{len(done.failed):,} cannot be read, see {file}')
+    return done._asdict()
+
+# %% ../nbs/42_cli.ipynb #ff85adc4
+def _fill_on_ray(folder: Path, embedder: str, pictures, address: str, root: str, label_level: str, **kwargs) -> dict:
+    "The same by a Ray cluster"
+    from unifex.index import is_index
+    from unifex.scale import extract_dataset
+    if label_level: pictures, root = _open_pictures(pictures, root, 'image', kwargs['label'], label_level)
+    done = extract_dataset(pictures, embedder, folder, address, root=root or None, **kwargs)
+    file = _list_failed(folder, done.failed)
+    if not is_index(folder): raise ValueError(f'none of the pictures can be read, see {file}')
+    print(f'{done.pictures:,} pictures added, {done.before:,} of {done.parts:,} parts were there')
+    if len(done.failed): print(f'{len(done.failed):,} cannot be read, see {file}')
+    return {'added': done.pictures, 'failed': done.failed}
+
+# %% ../nbs/42_cli.ipynb #851ecb35
 @command
 def unifex_index(
-    embedder: str,  # a run, the folder of an embedder, or an address such as hf:owner/name
-    pictures: str,  # a folder, flat or nested, or a CSV or Parquet table
-    index: str,  # folder of the index: made, or added to where it is one
+    embedder: str,  # a run, the folder of an embedder, or an address such as hf:owner/name; or, alone, an index
+    pictures: str = None,  # a folder, flat or nested, or a CSV or Parquet table; with --ray also shards
+    index: str = None,  # folder of the index: made, or added to where it is one
     *,
+    remove: str = '',  # first take out the rows for which this is true, such as "label = 'cup'"
+    build: bool = False,  # make searches of a large index quick
+    compact: bool = False,  # give back the space of what was taken out, and put small pieces together
+    recall: bool = False,  # say what share of the true neighbors searches find
     root: str = '',  # what a table's paths are relative to; else its folder
     image: str = 'image',  # a table's column of paths
     label: str = 'label',  # a table's column of labels
     label_level: str = '',  # of a folder: which folder of a path is the label, 0 the first, leaf the last
     max_pixels: int = 89_478_485,  # larger pictures count as unreadable; 0: no limit
     batch_size: int = 0,  # pictures at a time; 0: 32 on a CPU, 256 on a GPU
+    num_workers: int = 4,  # threads that read
     device: str = '',  # cpu, cuda, ...; the best at hand
     engine: str = 'auto',  # what runs the backbone: torch, openvino, onnxruntime; auto: the fastest that is right
+    ray: str = '',  # let a Ray cluster do it: host:port of its head; local: one of the cores or GPUs of this machine
 ):
-    """Make an index of pictures, or add to one
+    """Make an index of pictures, add to one, or look after one
 
     examples:
-      unifex_index results/quickstart ~/pictures my_index
+      unifex_index results/quickstart ~/pictures my_index     again, and what is new goes in
+      unifex_index results/quickstart s3://bucket/shards my_index --ray 10.0.0.1:6379
+      unifex_index my_index --remove "domain = 'logos'"
+      unifex_index my_index --build --recall
       unifex_search my_index photo.jpg"""
     from unifex.core import default_device, user_path
     from unifex.embedder import load_embedder
-    from unifex.index import is_index, load_index
-    model = load_embedder(embedder).to(default_device(device))
-    pictures, root = _open_pictures(pictures, root, image, label, label_level)
-    how = dict(root=root, batch_size=batch_size or None, max_pixels=max_pixels, engine=engine)
-    folder = user_path(index)
-    if is_index(folder):
-        found = load_index(folder, model)
-        n = len(found.add(pictures, new_only=True, **how))
-    else:
-        found = model.index(pictures, path=folder, **how)
-        n = len(found)
-    found.save(folder)
-    print(f'{n:,} pictures added; {found!r}\nTry: unifex_search {shlex.quote(index)} PICTURE')
-    return {'index': index, 'added': n, 'pictures': len(found), 'failed': found.failed}
+    if pictures and not index: raise ValueError('give an embedder, pictures and an index; or an index alone')
+    folder = user_path(index or embedder)
+    result = {}
+    if remove:
+        result['removed'] = _index_to_change(folder).remove(where=remove)
+        print(f"{result['removed']:,} pictures removed")
+    how = dict(batch_size=batch_size or None, num_workers=num_workers, max_pixels=max_pixels, engine=engine)
+    if pictures and ray: result |= _fill_on_ray(folder, embedder, pictures, ray, root, label_level, label=label, **how)
+    elif pictures:
+        model = load_embedder(embedder).to(default_device(device))
+        pictures, root = _open_pictures(pictures, root, image, label, label_level)
+        result |= _fill_index(folder, model, pictures, root, **how)
+    found = _index_to_change(folder)
+    if build: found.build()
+    if compact: found.compact()
+    if recall:
+        result['recall'] = found.recall()
+        print(f"{result['recall']:.1%} of the ten true neighbors are found")
+    print(f'{found!r}\nTry: unifex_search {shlex.quote(str(folder))} PICTURE')
+    return result | {'index': folder, 'pictures': len(found)}
 
 # %% ../nbs/42_cli.ipynb #af592e7f
 def _open_index(folder: str, root: str):
@@ -389,7 +446,8 @@ def _open_index(folder: str, root: str):
     from unifex.core import moved_root, user_path
     from unifex.index import is_index, load_index
     from unifex.runs import load_run
-    found = load_index(folder) if is_index(folder) else load_run(folder).index
+    path = user_path(folder)
+    found = load_index(path) if is_index(path) else load_run(folder).index
     if root: found.root = moved_root(found.root, root)
     if found.root and not found.root.is_dir():
         warnings.warn(f'the pictures found are not at {found.root}; say where they are with --root')
@@ -415,6 +473,8 @@ def unifex_search(
     index: str,  # folder of a run or of an index
     *pictures: str,  # pictures to search for
     k: int = 5,  # so many neighbors
+    where: str = '',  # only among the rows for which this is true, such as "domain = 'shoes' and price < 90"
+    min_score: float = -1.,  # only neighbors whose cosine is at least this
     root: str = '',  # where the pictures of the index lie now, if not where they lay; of several name=FOLDER,...
     exclude_self: bool = False,  # leave out the picture searched for, where it is in the index
     expand: int = 0,  # add so many of its nearest neighbors to a query, and search again
@@ -432,17 +492,18 @@ def unifex_search(
     examples:
       unifex_search results/quickstart photo.jpg --k 10 --save found.png
       unifex_search my_index front.jpg back.jpg --together --expand 2
+      unifex_search my_index photo.jpg --where "domain = 'shoes'" --min-score .6
       unifex_search my_index --serve"""
     if not serve and not pictures: raise ValueError('give a picture, or --serve')
     found = _open_index(index, root)
     if engine != 'auto': found.embedder.engine_name = engine
+    how = dict(where=where or None, min_score=min_score if min_score > -1 else None, expand=expand)
     if serve:
         from unifex.serve import serve as serve_page
-        return serve_page(found, host=host, port=port, k=max(k, 12), max_mb=upload_mb, max_pixels=max_pixels,
-                          expand=expand)
+        return serve_page(found, host=host, port=port, k=max(k, 12), max_mb=upload_mb, max_pixels=max_pixels, **how)
     from unifex.core import encode_name
     exclude = 'self' if exclude_self else None
-    how = dict(exclude=exclude, expand=expand, together=together, max_pixels=max_pixels)
+    how |= dict(exclude=exclude, together=together, max_pixels=max_pixels)
     neighbors = found.search(list(pictures), k, **how).drop(columns='class_id', errors='ignore')
     if together: neighbors.insert(0, 'query', 0)
     _print_neighbors(neighbors, [' and '.join(pictures)] if together else pictures, found.root)

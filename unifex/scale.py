@@ -35,7 +35,9 @@ from tqdm import tqdm
 from .core import atomic_path, decode_name, default_device, encode_name, first_few, require_packages, user_path
 from .datasets import load_pictures
 from .embedder import Embedder, Pictures, load_embedder
+from .evaluation import Embeddings
 from .images import IMAGE_EXTENSIONS, MAX_PIXELS, ImageError
+from .index import Index, is_index, load_index
 
 # %% ../nbs/39_scale.ipynb #c6ddece6
 def _file_system(path, filesystem=None) -> tuple[arrow_fs.FileSystem, str]:
@@ -454,6 +456,11 @@ def _check_model(folder: _PartFolder, embedder: Embedder):
     raise ValueError(f"{folder.path} holds vectors of another embedder ({there['model']}, {there['dim']} numbers), "
                      f"not of this one ({card['model']}, {card['dim']}): give another folder")
 
+def _done_images(folder: _PartFolder) -> set[str]:
+    paths = [f'{folder.path}/{key}.parquet' for key in folder.done()]
+    columns = (pq.read_table(path, columns=['image'], filesystem=folder.filesystem)['image'] for path in paths)
+    return {image for column in columns for image in column.to_pylist()}
+
 def _failed_name(key: str) -> str: return f'_failed-{key}.csv'
 
 def _write_part(folder: _PartFolder, part: SourcePart, key: str, data: bytes, failed: str):
@@ -630,26 +637,90 @@ class Extraction:
         done = f'{self.pictures:,} pictures of {self.parts:,} parts{before}'
         return f'Extraction: {done}, {len(self.failed):,} unreadable'
 
-def _done_images(folder: _PartFolder) -> set[str]:
-    paths = [f'{folder.path}/{key}.parquet' for key in folder.done()]
-    columns = (pq.read_table(path, columns=['image'], filesystem=folder.filesystem)['image'] for path in paths)
-    return {image for column in columns for image in column.to_pylist()}
-
 def _without(parts: list[SourcePart], images: set[str], part_size: int) -> list[SourcePart]:
     "Parts of the files whose names are not among `images`"
     table = pd.concat([part.rows for part in parts])
     table = table[~table.image.isin(images)]
     return _files_parts(table, parts[0].root, parts[0].filesystem, part_size)
 
-# %% ../nbs/39_scale.ipynb #d6086821
-def _check_path(path):
-    if not str(path).rstrip('/').endswith('.parquet'):
-        raise ValueError(f'{path}: give a path that ends in .parquet, a folder of Parquet files')
+# %% ../nbs/39_scale.ipynb #8b93aaf1
+def _open_index(path: str, embedder: Embedder) -> Index | None:
+    "The index there; ValueError where another embedder made its vectors"
+    if not is_index(path): return None
+    index = load_index(path, embedder)
+    if index.embedder is not embedder: raise ValueError(f'{path} was opened with another embedder')
+    return index
 
+def _index_column(index: Index | None, column: str) -> set[str]:
+    "The values of a column, read in batches"
+    if index is None or column not in index.columns: return set()
+    batches = index.lance.search().select([column]).to_batches()
+    return {value for batch in batches for value in batch[column].unique().to_pylist() if value}
+
+def _remove_parts(index: Index | None, keys: set[str]):
+    "Rows of older states of the parts, and of those that broke off, out of the index"
+    stems = {key.rpartition('_')[0] for key in keys}
+    stale = [key for key in _index_column(index, 'part')
+             if key.rpartition('_')[0] in stems and (key not in keys or key.endswith('_broken'))]
+    if stale: index.remove(where=f"part in ({', '.join(map(repr, stale))})")
+
+_ROWS = 50_000  # that go into an index in one step
+
+def _chunks(folder: _PartFolder, keys: list[str]) -> Iterator[tuple[Embeddings | None, list[str]]]:
+    "Rows of some parts at a time, and the keys of these parts"
+    tables, taken = [], []
+    for i, key in enumerate(keys, 1):
+        table = pq.read_table(f'{folder.path}/{key}.parquet', filesystem=folder.filesystem)
+        tables.append(table.append_column('part', pa.array([key]*len(table), pa.string())))
+        taken.append(key)
+        if sum(map(len, tables)) < _ROWS and i < len(keys): continue
+        rows = pa.concat_tables(tables, promote_options='permissive').to_pandas()
+        vectors = np.stack(rows.pop('vector')) if len(rows) else None
+        yield None if vectors is None else Embeddings(vectors, rows), taken
+        tables, taken = [], []
+
+class _Target:
+    "Where the vectors go: a folder of parts, and an index that they move on into or None"
+    def __init__(self, path, embedder: Embedder):
+        self.path, self.embedder = str(path).rstrip('/'), embedder
+        if '://' not in self.path: self.path = str(user_path(self.path))
+        self.to_index = not self.path.endswith('.parquet')
+        self.index = _open_index(self.path, embedder) if self.to_index else None
+        self.folder = _PartFolder(f'{self.path}.parts' if self.to_index else self.path)
+        _check_model(self.folder, embedder)
+
+    def done(self) -> set[str]: return self.folder.done() | _index_column(self.index, 'part')
+    def images(self) -> set[str]: return _done_images(self.folder) | _index_column(self.index, 'image')
+
+    def finish(self, parts: list[SourcePart]):
+        "Put the parts that wait into the index, each once, and take them off the disk"
+        if not self.to_index: return
+        keys = self.folder.done()
+        _remove_parts(self.index, keys)
+        there = _index_column(self.index, 'part')
+        for rows, taken in _chunks(self.folder, sorted(keys - there)):
+            if rows is not None: self._add(rows, _local_root(parts))
+            self.folder.remove(f'{key}.parquet' for key in taken)
+        self.folder.remove(f'{key}.parquet' for key in keys & there)
+
+    def _add(self, rows: Embeddings, root):
+        if self.index is None: self.index = Index(rows, self.embedder, root, self.path)
+        else: self.index.add(rows)
+
+def _local_root(parts: list[SourcePart]):
+    "What the names of the pictures are relative to, where they are files of this machine"
+    return parts[0].root if parts and isinstance(parts[0], _Files) and parts[0].filesystem is None else None
+
+def _check_root(index: Index | None, root):
+    "ValueError where the pictures of an index lie below another folder than those that are to come"
+    if index is None or index.root is None or root is None or index.root.resolve() == root.resolve(): return
+    raise ValueError(f'the pictures of {index.path} lie below {index.root}, these below {root}: give another index')
+
+# %% ../nbs/39_scale.ipynb #bac2967f
 def extract_dataset(
     source,  # a folder of pictures, of tar shards, of Parquet; a Lance table; a list of shards; a table of paths
     embedder: Embedder | str | Path,  # or what `load_embedder` takes
-    path: str | Path,  # ends in .parquet: a folder of Parquet files, made or gone on with
+    path: str | Path,  # an index, made or added to; or, where it ends in .parquet, a folder of Parquet files
     address: str | None = None,  # 'host:port', 'local': of the cores of this machine; None: what runs here, or that
     *,
     root: str | Path | None = None,  # of a table of paths: what they are relative to
@@ -667,25 +738,26 @@ def extract_dataset(
 ) -> Extraction:
     "Embed the pictures of a source by the machines of a Ray cluster; parts that are done are not done again"
     require_packages('extraction on several machines', 'ray')
-    _check_path(path)
     parts = source_parts(source, root, filesystem=filesystem, part_size=part_size, column=column, label=label)
     embedder = embedder if isinstance(embedder, Embedder) else load_embedder(embedder)
     how = dict(batch_size=batch_size, num_workers=num_workers, max_pixels=max_pixels)
     how['engine'] = engine or embedder.engine_name
-    folder = _PartFolder(path)
-    _check_model(folder, embedder)
-    done = folder.done()
-    if isinstance(parts[0], _Files) and done: parts = _without(parts, _done_images(folder), part_size)
+    target = _Target(path, embedder)
+    _check_root(target.index, _local_root(parts))
+    if parts and isinstance(parts[0], _Files): parts = _without(parts, target.images(), part_size)
+    done = target.done()
     todo = [part for part in parts if part.key not in done]
-    n = _extract(todo, embedder, folder, address, how, cores, gpus, progress) if todo else 0
-    return Extraction(str(path), n, len(parts), len(parts) - len(todo), _failed_pictures(folder))
+    n = _extract(todo, embedder, target.folder, address, how, cores, gpus, progress) if todo else 0
+    target.finish(parts)
+    return Extraction(target.path, n, len(parts), len(parts) - len(todo), _failed_pictures(target))
 
 # %% ../nbs/39_scale.ipynb #c6f558f6
 def _extract(todo, embedder, folder: _PartFolder, address, how, cores, gpus, progress) -> int:
     "Have parts done by the cluster and write them to the folder; the number of pictures"
     files, n = _embedder_files(embedder), 0
     memory = 2**28 + 2*sum(map(len, files.values()))
-    with _session(address, memory), tqdm(total=len(todo), desc='extracting', unit=' parts', disable=not progress) as bar:
+    bar = dict(total=len(todo), desc='extracting', unit=' parts', disable=not progress)
+    with _session(address, memory), tqdm(**bar) as bar:
         for part, row in _run_on_ray(todo, files, embedder.out_dim, how, cores, gpus):
             key = part.key if row['whole'] else f'{part.stem}_broken'
             _write_part(folder, part, key, row['data'], row['failed'])
@@ -694,8 +766,8 @@ def _extract(todo, embedder, folder: _PartFolder, address, how, cores, gpus, pro
             bar.set_postfix_str(f'{n:,} pictures')
     return n
 
-def _failed_pictures(folder: _PartFolder) -> pd.DataFrame:
+def _failed_pictures(target: _Target) -> pd.DataFrame:
     "What could not be read, and has not been since"
-    failed = _read_failed(folder).drop_duplicates('image', keep='last')
-    if len(failed): failed = failed[~failed.image.isin(_done_images(folder))]
+    failed = _read_failed(target.folder).drop_duplicates('image', keep='last')
+    if len(failed): failed = failed[~failed.image.isin(target.images())]
     return failed.reset_index(drop=True)

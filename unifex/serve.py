@@ -6,22 +6,24 @@
 __all__ = ['search_app', 'serve']
 
 # %% ../nbs/40_serve.ipynb #9b9d4935
+import asyncio
 import contextlib
 import io
 import json
 import socket
-import threading
 from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
+import torch
 from fastcore.basics import patch
 from PIL import Image
 
 from .core import require_packages
 from .images import MAX_PIXELS, ImageError, decode_image, safe_join
 from .index import Index
+from .transforms import resize
 
 # %% ../nbs/40_serve.ipynb #2a382a6c
 def _thumbnail(path, size=320, max_pixels=MAX_PIXELS):
@@ -65,55 +67,115 @@ async def _read_upload(request, limit):
         if n <= limit: data += part  # the rest is read, or the sender would not hear why
     return bytes(data) if n <= limit else None
 
+# %% ../nbs/40_serve.ipynb #4ff77fe0
+def _one_by_one(run, items: list) -> list:
+    "For each item its result, or the exception that it alone is to blame for"
+    results = []
+    for item in items:
+        try: results += run([item])
+        except Exception as e: results.append(e)
+    return results
+
+class _Batches:
+    "Awaited with an item: its result from `run`, a function of a list that is called for all items that wait"
+    def __init__(self, run, size: int = 64):
+        self.run, self.size = run, size
+        self.waiting, self.task = [], None
+
+    async def __call__(self, item):
+        answer = asyncio.get_running_loop().create_future()
+        self.waiting.append((item, answer))
+        if self.task is None: self.task = asyncio.create_task(self._work())
+        return await answer
+
+    def _results(self, items: list) -> list:
+        try: return list(self.run(items))
+        except Exception as e: return [e] if len(items) == 1 else _one_by_one(self.run, items)
+
+    async def _work(self):
+        from starlette.concurrency import run_in_threadpool
+        while self.waiting:
+            items, answers = zip(*self.waiting[:self.size])
+            del self.waiting[:self.size]
+            for answer, result in zip(answers, await run_in_threadpool(self._results, list(items))):
+                if answer.done(): continue  # whoever asked has gone
+                if isinstance(result, Exception): answer.set_exception(result)
+                else: answer.set_result(result)
+        self.task = None
+
 # %% ../nbs/40_serve.ipynb #28dbc851
 class _Answers:
     "The endpoints of the search page"
-    def __init__(self, index, root, k, max_mb, max_pixels, expand=0):
-        self.index, self.k, self.max_mb, self.max_pixels = index, k, max_mb, max_pixels
-        self.limit, self.expand = int(max_mb*2**20), expand
-        self.lock = threading.Lock()
-        self.engine = index.embedder.engine(n_images=1000) if index.embedder else None  # many queries, one at a time
-        path = lambda i: safe_join(root, index.rows(i, columns=['image']).image[0])
-        self.thumbnail = lru_cache(2000)(lambda i: _thumbnail(path(i), max_pixels=max_pixels))
+    def __init__(self, index, root, k, max_mb, max_pixels, **how):
+        self.index, self.root, self.k, self.max_mb, self.max_pixels = index, root, k, max_mb, max_pixels
+        self.limit, self.how = int(max_mb*2**20), how
+        self.embedder = index.embedder.eval()
+        self.engine = self.embedder.engine(n_images=1000)  # many queries, a few at a time
+        self.embed, self.vector, self.nearest = map(_Batches, [self._embed, index.vectors, self._nearest])
+        self.thumbnail = lru_cache(2000)(lambda path: _thumbnail(path, max_pixels=max_pixels))
 
-    def neighbors(self, query=None, vectors=None):
-        try:
-            with self.lock: found = self.index.search(query, self.k, vectors=vectors, expand=self.expand)
+    def _square(self, data: bytes) -> torch.Tensor:
+        "A picture as the engine takes it, uint8 (3, size, size)"
+        picture = torch.from_numpy(decode_image(data, self.max_pixels)).permute(2, 0, 1)
+        return resize(picture, self.embedder.preproc)
+
+    def _embed(self, squares: list) -> np.ndarray:
+        with self.engine.running(): features = self.engine(torch.stack(squares))
+        return self.embedder.embed_features(features).cpu().numpy()
+
+    def _nearest(self, vectors: list) -> list[list[dict]]:
+        found = self.index.search(vectors=np.stack(vectors), k=self.k, **self.how)
+        shown = found.reindex(columns=['id', 'score', 'label', 'domain', 'image']).astype(object)
+        rows = shown.where(shown.notna(), '').to_dict('records')
+        answers = [[] for _ in vectors]
+        for query, row in zip(found['query'], rows): answers[query].append(row)
+        return answers
+
+    async def neighbors(self, vector):
+        try: return _json({'neighbors': await self.nearest(vector)})
         except ValueError as e: return _error(f'This picture cannot be searched with ({e}).', 422)
-        found = found.reindex(columns=['id', 'score', 'label', 'domain', 'image']).astype(object)
-        return _json({'neighbors': found.where(found.notna(), '').to_dict('records')})
 
-    def neighbors_of_upload(self, data):
-        picture = decode_image(data, self.max_pixels)
-        if self.engine is None: return self.neighbors(picture)
-        return self.neighbors(vectors=self.index.embedder.embed(picture, engine=self.engine)[0])
+# %% ../nbs/40_serve.ipynb #5779ef4d
+@patch
+def about(self: _Answers, request):
+    return _json({'limit': self.limit, 'text': f'{len(self.index):,} pictures'})
 
-    def about(self, request):
-        text = f'{len(self.index):,} pictures in {self.index.table.domain.nunique()} domains'
-        return _json({'limit': self.limit, 'text': text})
+def _id(request) -> int:
+    "The id that is asked for; KeyError where it is no id"
+    number = request.path_params['id']
+    if number >= 2**63: raise KeyError(number)
+    return number
 
-    def picture(self, request):
-        try: return _response(self.thumbnail(request.path_params['id']), 'image/jpeg')
-        except (KeyError, OSError, ImageError): return _error('no such picture', 404)
+@patch
+def picture(self: _Answers, request):
+    try:
+        image = self.index.rows([_id(request)], columns=['image']).image.iloc[0]
+        return _response(self.thumbnail(safe_join(self.root, image)), 'image/jpeg')
+    except (KeyError, IndexError, OSError, ImageError): return _error('no such picture', 404)
 
-    def like(self, request):
-        try: vector = self.index.vectors(request.path_params['id'])[0]
-        except KeyError: return _error('no such picture', 404)
-        return self.neighbors(vectors=vector)
+@patch
+async def like(self: _Answers, request):
+    try: vector = await self.vector(_id(request))
+    except KeyError: return _error('no such picture', 404)
+    return await self.neighbors(vector)
 
 # %% ../nbs/40_serve.ipynb #8f0ad7f6
+def _is_foreign(request) -> bool:
+    "Whether a page of another server sends it"
+    origin = request.headers.get('origin')
+    return bool(origin) and origin.split('://')[-1] != request.headers.get('host')
+
 @patch
 async def search(self: _Answers, request):
     from starlette.concurrency import run_in_threadpool
     from starlette.requests import ClientDisconnect
-    origin = request.headers.get('origin')
-    if origin and origin.split('://')[-1] != request.headers.get('host'):
-        return _error('uploads come from this page only', 403)
+    if _is_foreign(request): return _error('uploads come from this page only', 403)
     try: data = await _read_upload(request, self.limit)
     except ClientDisconnect: return _error('The upload broke off.', 400)
     if data is None: return _error(f'The picture is larger than {self.max_mb:g} MB.', 413)
-    try: return await run_in_threadpool(self.neighbors_of_upload, data)
+    try: square = await run_in_threadpool(self._square, data)
     except ImageError as e: return _error(f'This is no picture that can be read ({e}).', 415)
+    return await self.neighbors(await self.embed(square))
 
 # %% ../nbs/40_serve.ipynb #6e774df8
 _LOCAL = '127.0.0.1', 'localhost'
@@ -125,7 +187,7 @@ def search_app(
     max_mb: float = 20,  # of an upload
     hosts: tuple = _LOCAL,  # names under which the page may be asked for; '*' for any
     max_pixels: int = MAX_PIXELS,  # of a picture, uploaded or shown; 0: no limit
-    expand: int = 0,  # neighbors that are added to a query, see `Index.search`
+    **how,  # `expand`, `where` and `min_score` of `Index.search`, for every query
 ):  # a Starlette application
     "The search page of an index"
     require_packages('the search page', 'starlette', 'uvicorn')
@@ -135,7 +197,7 @@ def search_app(
     from starlette.routing import Route
     root = index.root if root is None else root
     if root is None: raise ValueError('the page shows pictures: give root, the folder that their paths are relative to')
-    answers = _Answers(index, root, k, max_mb, max_pixels, expand)
+    answers = _Answers(index, root, k, max_mb, max_pixels, **how)
     routes = [
         Route('/', _page_file('index.html', 'text/html')),
         Route('/page.css', _page_file('page.css', 'text/css')),
@@ -157,10 +219,10 @@ def serve(
     max_mb: float = 20,  # of an upload
     ready=None,  # called with the address and the server, once it listens
     max_pixels: int = MAX_PIXELS,  # of a picture, uploaded or shown; 0: no limit
-    expand: int = 0,  # neighbors that are added to a query, see `Index.search`
+    **how,  # `expand`, `where` and `min_score` of `Index.search`, for every query
 ):
     "Serve the search page until Ctrl-C; `OSError` where the port is taken"
-    app = search_app(index, root, k, max_mb, _LOCAL if host in _LOCAL else ('*',), max_pixels, expand)
+    app = search_app(index, root, k, max_mb, _LOCAL if host in _LOCAL else ('*',), max_pixels, **how)
     import uvicorn
     config = uvicorn.Config(app, log_level='warning', access_log=False, timeout_graceful_shutdown=2)
     server = uvicorn.Server(config)

@@ -33,6 +33,7 @@ from .callbacks import (
 from .checkpoints import Checkpoint
 from .cleaning import check_pictures
 from .config import Config, ConfigError, load_config, override
+from .copies import find_copies, separate_copies
 from .core import Roots, as_root, cache_dir, default_device, printable, torch_defaults, user_path
 from .datasets import dataset_root, get_card, has_dataset, load_datasets, load_pictures, load_sources
 from .distributed import gather, init_ranks, rank0_only, ranks, run_device, shard, unshard
@@ -149,6 +150,7 @@ class TrainingData:
     views: FeatureSet | None = None  # several of each training picture, where the transform leaves something to chance
     own_split: bool | np.ndarray = False  # whether the pictures came with their split; of several sources (N,)
     prior: Tensor | None = None  # (M, D) features of the sample, where there are few pictures to fit components on
+    copies: pd.DataFrame | None = None  # near copies among the rows, from `find_copies`; None: nobody has looked
     fitted: dict = field(default_factory=dict, init=False, repr=False)  # what `components` keeps
 
     @property
@@ -231,6 +233,33 @@ def _sample_features(cfg, backbone, n=512):
     rows = sample_table(load_datasets(['sample']), n_images=n, seed=cfg.seed, per='all')
     return _extractor(cfg, backbone, dataset_root('sample'), progress=False)(table=rows).x.float()
 
+# %% ../nbs/36_training.ipynb #5e1ec7bc
+_MANY = 50_000  # pictures that are looked through in half a minute or so
+
+def _look_for_copies(features, table, root, num_workers, max_pixels):
+    "`find_copies` among pairs that may be parted; None where there are too many pictures"
+    if not 1 < len(table) <= _MANY: return None
+    training = split_mask(table, 'train')
+    both = table.loc[training, CLASS].merge(table.loc[~training, CLASS])
+    return find_copies(features, table, root, exclude=() if len(both) else CLASS, k=2, min_cosine=.75,
+                       num_workers=num_workers, max_pixels=max_pixels, progress=False)
+
+def _part_copies(features, table, root, own_split, valid, **how):
+    "The table without held-out copies of training pictures, and all copies; says how many there are"
+    copies = rank0_only(_look_for_copies, features, table, root, **how)
+    if copies is None: return table, None
+    parted, left = separate_copies(table, copies, own_split, move=valid != 'domains')
+    changed = (parted.split != table.split).to_numpy()
+    trained = int((changed & split_mask(parted, 'train')).sum())
+    if changed.any() and not ranks()[0]:
+        print(f'held-out pictures that are near copies of training pictures: {changed.sum()}; {trained} are trained on '
+              f'instead, {changed.sum() - trained} are neither trained on nor searched')
+    if len(left) and not ranks()[0]:
+        first = left.iloc[0]
+        warnings.warn(printable(f'the table holds out near copies of training pictures, {left.b.nunique()} in all, so '
+                                f'scores may be too good; the first: {first["copy"]}, of {first.image}'))
+    return parted, copies
+
 # %% ../nbs/36_training.ipynb #c82e39c7
 @torch_defaults()
 def prepare_data(
@@ -243,23 +272,24 @@ def prepare_data(
     own_split = 'split' in table and bool(split_mask(table, 'train').any())
     table = config_split(cfg, table)
     extract = _extractor(cfg, backbone, root)
-    features = views = prior = None
+    reading = dict(num_workers=cfg.dataloader.num_workers, max_pixels=cfg.dataset.max_pixels)
+    features = views = prior = copies = None
     if cfg.model.backbone.freeze and cfg.train.cache != 'no':
         features = extract(table=table)
         kept, failed = features.table, features.failed
     else:
-        how = dict(num_workers=cfg.dataloader.num_workers, max_pixels=cfg.dataset.max_pixels)
-        kept, failed = _readable(table, root, **how)
+        kept, failed = _readable(table, root, **reading)
     _tell_failed(failed, len(table))
     kept = add_class_ids(kept)  # a class may have lost all its pictures
     if _GIVEN in kept: own_split = kept.pop(_GIVEN).to_numpy(bool)
     if len(set(gather(rows_key(kept)))) > 1:
         raise ValueError('the processes have different pictures or splits; all machines need the same data')
     if features:
+        kept, copies = _part_copies(features.x, kept, root, own_split, cfg.dataset.valid, **reading)
         features = replace(features, table=kept)
         views = _extract_views(cfg, extract, kept, backbone)
         if cfg.train.select != 'no' and split_mask(kept, 'train').sum() < _FEW: prior = _sample_features(cfg, backbone)
-    return TrainingData(kept, as_root(root), failed, backbone, features, views, own_split, prior)
+    return TrainingData(kept, as_root(root), failed, backbone, features, views, own_split, prior, copies)
 
 @torch_defaults()
 def prepare(
