@@ -31,7 +31,7 @@ from .hub import HubError
 from .margin_model import mixed_precision
 from .runs import (
     Run, check_claim, check_place, claim_run, cloud_hub, config_head, publish_run, save_head, save_index, save_judged,
-    save_results, zero_shot_reports)
+    save_results)
 from .splits import query_index, split_mask
 from .tables import CLASS, write_table
 from .training import (
@@ -394,9 +394,6 @@ def quickstart(
     others = train_many([override(cfg, seed=cfg.seed + i) for i in range(1, seeds)], data, progress)
     dim = cfg.model.embedding_dim
     trained = {f'trained, {dim}, seed {t.cfg.seed}': t.report for t in (first, *others)}
-    reports = zero_shot_reports(data.features.x, data.table, dim, cfg.model.neck.power) | trained
-    if selects(cfg):
-        first = select(first, bool(progress))
-        reports[f'kept: {first.choice.name}, {first.embedder.out_dim}'] = first.report
-    first.learn.run = save_run(first, folder, reports)
+    if selects(cfg): first = select(first, bool(progress))
+    first.learn.run = save_run(first, folder, first.reports(trained))
     return _mean_of_seeds(first.learn.run.results, list(trained)), first.learn

@@ -440,14 +440,14 @@ class Training:
         table = self.data.table
         return evaluate_held_out(self.vectors, table.assign(trained_on=split_mask(table, 'train')))
 
-    def reports(self) -> dict[str, Report]:
-        "The zero-shot reports, where features are stored, and the trained one; empty where nothing was held out"
+    def reports(self, trained: dict[str, Report] | None = None) -> dict[str, Report]:
+        "Zero-shot where features are stored, `trained` (default: this one), what was chosen; {} without held-out rows"
         if self.report is None: return {}
         dim, power, features = self.cfg.model.embedding_dim, self.cfg.model.neck.power, self.data.features
         before = zero_shot_reports(features.x, self.data.table, dim, power) if features else {}
-        if self.choice is None: return before | {f'trained, {dim}': self.report}
-        kept = f'kept: {self.choice.name}, {self.embedder.out_dim}'
-        return before | {f'trained, {dim}': self.plain.report, kept: self.report}
+        trained = trained or {f'trained, {dim}': (self.plain or self).report}
+        kept = {} if self.choice is None else {f'kept: {self.choice.name}, {self.embedder.out_dim}': self.report}
+        return before | trained | kept
 
 # %% ../nbs/36_training.ipynb #5b02e7ad
 def _learner(cfg, data, folder=None, cbs=None, dls=None):
