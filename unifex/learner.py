@@ -124,6 +124,7 @@ def _save_rest(training, folder, reports):
     steps.tell(place)
     return place
 
+# %% ../nbs/37_learner.ipynb #d16b972f
 def save_run(
     training: Training,  # from `train`
     folder: Path,  # from `claim_run`
@@ -230,6 +231,7 @@ def _check_classes(table):
     raise ValueError(f'there is a single class to train on, {labels.iloc[0]!r}, of {len(train)} pictures; '
                      'a training needs two or more')
 
+# %% ../nbs/37_learner.ipynb #ece61fb5
 def _run_folder(output_dir, cfg):
     name = cfg.model.name
     if Path(name).name == name: return user_path(output_dir)/name

@@ -195,6 +195,7 @@ def config_split(
     if not cfg.train.patience or split_mask(table, 'val').any(): return table
     return set_aside(table, .1, cfg.seed)
 
+# %% ../nbs/36_training.ipynb #70955226
 def config_device(cfg: Config) -> torch.device:
     "Where the training runs"
     try: return default_device(run_device(cfg.train.device, cfg.train.gpu_ids))
@@ -513,6 +514,7 @@ def _variants(cfgs, data):
         trainings.append(Training(cfg, data, embedder, learn))
     return trainings, variants, total_steps
 
+# %% ../nbs/36_training.ipynb #c1a8496b
 def train_many(
     cfgs: list[Config],
     data: TrainingData,  # from `prepare`, for each of them
