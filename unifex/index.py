@@ -182,7 +182,7 @@ class Index:
     def __len__(self): return self.lance.count_rows()
     def __repr__(self):
         how = ', IVF' if self.is_built else ''
-        return f'Index: {len(self):,} pictures, {self.dim} numbers, {self.path or "in memory"}{how}'
+        return f'Index: {len(self):,} pictures, {self.dim} numbers, {"on disk" if self.path else "in memory"}{how}'
 
     @property
     def embedder(self) -> Embedder:
