@@ -133,11 +133,14 @@ def disk_mb(folder) -> float: return sum(f.stat().st_size for f in Path(folder).
 
 
 def fill(folder, n) -> float:
-    "Seconds of writing an index, a chunk at a time, after the first"
-    from unifex.index import Index
-    parts = _parts(folder, n)
-    index = Index(next(parts), packaged_embedder(), folder, Path(folder)/f'index-{n}')
-    return sum(timed(lambda: index.add(part))['wall'] for part in parts)
+    "Seconds of writing an index, a chunk at a time"
+    from unifex.index import Index, load_index
+    path = Path(folder)/f'index-{n}'
+    embedder = packaged_embedder()
+    def write(part):
+        if path.exists(): load_index(path).add(part)
+        else: Index(part, embedder, folder, path)
+    return sum(timed(lambda: write(part))['wall'] for part in _parts(folder, n))
 
 
 def build(folder, n) -> dict:
