@@ -6,7 +6,9 @@
 __all__ = ['PORTFOLIO', 'cannot_select', 'selects', 'held_out_kind', 'choose_neck', 'all_data', 'select']
 
 # %% ../nbs/37_choosing.ipynb #a992e829
+import math
 from dataclasses import replace
+from time import perf_counter
 
 import numpy as np
 import pandas as pd
@@ -32,6 +34,8 @@ PORTFOLIO = {
     'pairs': _PAIRS | dict(lr=5e-3),
     'pairs, near': _PAIRS | dict(lr=1e-3),
     'pairs, nearer': _PAIRS | dict(lr=3e-4),
+    'from noise': dict(
+        model__head__name='ArcFace', model__head__params=dict(k=2, s=30, m=.5), model__neck__start='', lr=1.5e-2),
 }
 
 def cannot_select(cfg: Config) -> str:
@@ -50,7 +54,10 @@ def selects(cfg: Config) -> bool:
 
 def _recipes(cfg: Config) -> dict[str, dict]:
     "The settings to choose between, by their names"
-    return {'trained': {}} | (PORTFOLIO if cfg.train.tune else {})
+    known, tune = {'trained': {}} | PORTFOLIO, cfg.train.tune
+    if isinstance(tune, str): tune = True  # seconds, for all of them
+    n = (len(known) if tune else 1) if isinstance(tune, bool) else tune
+    return dict(list(known.items())[:n])
 
 # %% ../nbs/37_choosing.ipynb #5e1ec7b2
 def _as_training(
@@ -63,9 +70,16 @@ def _as_training(
     features = FeatureSet(x, rows, root=data.root)
     return TrainingData(rows, data.root, data.failed, data.backbone, features, views, prior=data.prior)
 
-def _trained_necks(cfg, recipes, data, first=None) -> dict[str, list[nn.Module]]:
+def _shortened(cfg: Config, share: float) -> Config:
+    "The training for a part of its length, with all of its schedule"
+    t = cfg.train
+    if share == 1: return cfg
+    if t.epoch_based: return override(cfg, epochs=max(1, round(share*t.epochs)))
+    return override(cfg, iterations=max(1, round(share*t.iterations)))
+
+def _trained_necks(cfg, recipes, data, first=None, share=1.) -> dict[str, list[nn.Module]]:
     "Necks trained on `data`, by the name of their settings; `first` is that of the configuration and its seed"
-    todo = [(name, override(cfg, **settings, seed=cfg.seed + i))
+    todo = [(name, _shortened(override(cfg, **settings, seed=cfg.seed + i), share))
             for name, settings in recipes.items() for i in range(cfg.train.fold)]
     known = [first] if first is not None and todo and todo[0][0] == 'trained' else []
     trained = train_many([c for _, c in todo[len(known):]], data) if len(todo) > len(known) else []
@@ -74,10 +88,10 @@ def _trained_necks(cfg, recipes, data, first=None) -> dict[str, list[nn.Module]]
     for (name, _), neck in zip(todo, necks): found.setdefault(name, []).append(neck)
     return found
 
-def _candidates(cfg, recipes, data, first=None) -> dict[str, nn.Module]:
+def _candidates(cfg, recipes, data, first=None, share=1.) -> dict[str, nn.Module]:
     "All necks to choose between, made of `data`"
     untrained = data.components(cfg.model.embedding_dim, cfg.model.neck.power)
-    return candidate_necks(_trained_necks(cfg, recipes, data, first), untrained, data.train[0])
+    return candidate_necks(_trained_necks(cfg, recipes, data, first, share), untrained, data.train[0])
 
 # %% ../nbs/37_choosing.ipynb #5e1ec7b3
 def held_out_kind(cfg: Config, table: pd.DataFrame) -> str:
@@ -86,13 +100,52 @@ def held_out_kind(cfg: Config, table: pd.DataFrame) -> str:
     query, _ = query_index(table)
     return 'images' if (table.class_id[query] >= 0).mean() > .5 else 'classes'  # several data sets may hold out both
 
+# %% ../nbs/37_choosing.ipynb #9870a7fd
+def _shares(n: int) -> list[float]:
+    "Parts of the full length in which `n` settings are halved until one is left"
+    rounds = n.bit_length()
+    return [2.**(i + 1 - rounds) for i in range(rounds)]
+
+def _settings(candidate: str) -> str: return candidate.split(' + ')[0]
+
+def _better_half(recipes: dict[str, dict], scores: pd.DataFrame) -> dict[str, dict]:
+    "The settings whose best candidate finds most"
+    means = scores.drop(columns=UNTRAINED).mean(numeric_only=True)
+    best = means.groupby(_settings).max().nlargest(len(recipes)//2)
+    return {name: settings for name, settings in recipes.items() if name in best}
+
+def _halve(cfg, recipes, folds, data, progress):
+    "Yields (settings left, share of the full length, scores of their candidates), a round each"
+    began, single = perf_counter(), override(cfg, fold=1)
+    seconds = float(cfg.train.tune[:-1]) if isinstance(cfg.train.tune, str) else math.inf
+    x = data.features[split_mask(data.table, 'train')].x
+    for share in _shares(len(recipes)):
+        start = perf_counter()
+        def make(x, rows): return _candidates(single, recipes, _as_training(rows, x, data), share=share)
+        scores = set_aside_scores(x, folds, make, progress)
+        yield recipes, share, scores
+        now = perf_counter()
+        if 2*now - start > began + seconds: return
+        recipes = _better_half(recipes, scores)
+
+# %% ../nbs/37_choosing.ipynb #a44b9132
+def _tell_rounds(cfg: Config, rounds: list) -> str:
+    "How many settings were trained for how long"
+    def length(share):
+        t = _shortened(cfg, share).train
+        return f'{t.epochs} epochs' if t.epoch_based else f'{t.iterations} batches'
+    (recipes, share, _), *more = rounds
+    told = [f'tried: {len(recipes)} settings for {length(share)}']
+    told += [f'{len(recipes)} for {length(share)}' for recipes, share, _ in more]
+    if isinstance(cfg.train.tune, str): told.append(f'within {cfg.train.tune}')
+    return ', '.join(told)
+
 def choose_neck(
     cfg: Config,
     data: TrainingData,  # from `prepare`
     progress: bool = False,  # show a bar
-) -> Choice:
+) -> Choice:  # its scores say at which share of the full length
     "Which way of making a neck is best for classes (or pictures, or domains) set aside from the training ones"
-    training = split_mask(data.table, 'train')
     kind = held_out_kind(cfg, data.table)
     folds = set_aside_folds(data.table, kind, seed=cfg.seed)
     if data.copies is not None:
@@ -100,9 +153,13 @@ def choose_neck(
         folds = [separate_copies(fold, copies, move=kind != 'domains')[0] for fold in folds]
     why = too_few(folds, kind)
     if why: return Choice(UNTRAINED, pd.DataFrame(), why)
-    single = override(cfg, fold=1)
-    def make(x, rows): return _candidates(single, _recipes(cfg), _as_training(rows, x, data))
-    return choose(set_aside_scores(data.features[training].x, folds, make, progress=progress), kind)
+    rounds = list(_halve(cfg, _recipes(cfg), folds, data, progress))
+    choices = [choose(scores, kind) for _, _, scores in reversed(rounds)]
+    last = choices[0]
+    if len(rounds[0][0]) == 1: return last
+    shares = [share for _, share, _ in reversed(rounds)]
+    table = pd.concat([choice.scores.assign(share=share) for choice, share in zip(choices, shares)])
+    return Choice(last.name, table[~table.index.duplicated()], f'{last.reason}; {_tell_rounds(cfg, rounds)}')
 
 # %% ../nbs/37_choosing.ipynb #5e1ec7b5
 def all_data(cfg: Config, data: TrainingData) -> TrainingData | None:
@@ -115,7 +172,7 @@ def all_data(cfg: Config, data: TrainingData) -> TrainingData | None:
 
 def _chosen_neck(cfg, choice, data, first=None) -> nn.Module:
     "The neck of a choice, made of `data`"
-    recipes = {name: settings for name, settings in _recipes(cfg).items() if choice.name.split(' + ')[0] == name}
+    recipes = {name: settings for name, settings in _recipes(cfg).items() if _settings(choice.name) == name}
     neck = _candidates(cfg, recipes, data, first)[choice.name]
     return (neck if isinstance(neck, Projection) else fold([neck], data.train[0])).eval()  # one kind for all that follows
 

@@ -374,11 +374,24 @@ def _fill_index(folder: Path, model, pictures, root, **kwargs) -> dict:
     if len(done.failed): print(f'{len(done.failed):,} cannot be read, see {file}')
     return done._asdict()
 
+# %% ../nbs/42_cli.ipynb #ff85adc4
+def _fill_on_ray(folder: Path, embedder: str, pictures, address: str, root: str, label_level: str, **kwargs) -> dict:
+    "The same by a Ray cluster"
+    from unifex.index import is_index
+    from unifex.scale import extract_dataset
+    if label_level: pictures, root = _open_pictures(pictures, root, 'image', kwargs['label'], label_level)
+    done = extract_dataset(pictures, embedder, folder, address, root=root or None, **kwargs)
+    file = _list_failed(folder, done.failed)
+    if not is_index(folder): raise ValueError(f'none of the pictures can be read, see {file}')
+    print(f'{done.pictures:,} pictures added, {done.before:,} of {done.parts:,} parts were there')
+    if len(done.failed): print(f'{len(done.failed):,} cannot be read, see {file}')
+    return {'added': done.pictures, 'failed': done.failed}
+
 # %% ../nbs/42_cli.ipynb #851ecb35
 @command
 def unifex_index(
     embedder: str,  # a run, the folder of an embedder, or an address such as hf:owner/name; or, alone, an index
-    pictures: str = None,  # a folder, flat or nested, or a CSV or Parquet table
+    pictures: str = None,  # a folder, flat or nested, or a CSV or Parquet table; with --ray also shards
     index: str = None,  # folder of the index: made, or added to where it is one
     *,
     remove: str = '',  # first take out the rows for which this is true, such as "label = 'cup'"
@@ -394,11 +407,13 @@ def unifex_index(
     num_workers: int = 4,  # threads that read
     device: str = '',  # cpu, cuda, ...; the best at hand
     engine: str = 'auto',  # what runs the backbone: torch, openvino, onnxruntime; auto: the fastest that is right
+    ray: str = '',  # let a Ray cluster do it: host:port of its head; local: one of the cores or GPUs of this machine
 ):
     """Make an index of pictures, add to one, or look after one
 
     examples:
       unifex_index results/quickstart ~/pictures my_index     again, and what is new goes in
+      unifex_index results/quickstart s3://bucket/shards my_index --ray 10.0.0.1:6379
       unifex_index my_index --remove "domain = 'logos'"
       unifex_index my_index --build --recall
       unifex_search my_index photo.jpg"""
@@ -410,10 +425,11 @@ def unifex_index(
     if remove:
         result['removed'] = _index_to_change(folder).remove(where=remove)
         print(f"{result['removed']:,} pictures removed")
-    if pictures:
+    how = dict(batch_size=batch_size or None, num_workers=num_workers, max_pixels=max_pixels, engine=engine)
+    if pictures and ray: result |= _fill_on_ray(folder, embedder, pictures, ray, root, label_level, label=label, **how)
+    elif pictures:
         model = load_embedder(embedder).to(default_device(device))
         pictures, root = _open_pictures(pictures, root, image, label, label_level)
-        how = dict(batch_size=batch_size or None, num_workers=num_workers, max_pixels=max_pixels, engine=engine)
         result |= _fill_index(folder, model, pictures, root, **how)
     found = _index_to_change(folder)
     if build: found.build()

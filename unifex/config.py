@@ -16,7 +16,8 @@ from types import NoneType
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator)
 from pydantic.fields import FieldInfo
 
 from .core import nearest, nearest_path, write_text
@@ -206,6 +207,19 @@ def _epoch_numbers(epochs: list[int]) -> list[int]:
 
 _EpochNumbers = Annotated[list[int], AfterValidator(_epoch_numbers)]
 
+# %% ../nbs/30_config.ipynb #8ceefe57
+def _budget(value):
+    "A text as what it says: a switch, a number, or seconds such as '60s'"
+    if not isinstance(value, str): return value
+    text = value.replace(' ', '').lower()
+    if re.fullmatch(r'[1-9]\d*', text): return int(text)
+    if re.fullmatch(r'\d+(\.\d+)?s', text): return text
+    if text in ('true', 'yes', 'on', 'y', 't'): return True
+    if text in ('false', 'no', 'off', 'n', 'f', '0'): return False
+    raise ValueError("must be true, false, a number of settings, or seconds such as '60s'")
+
+_Budget = Annotated[bool | Annotated[int, Field(ge=1, le=1000)] | str, BeforeValidator(_budget)]
+
 # %% ../nbs/30_config.ipynb #7d6f83e9
 class _Train(_Section):
     "Length, device, precision, what is saved on the way"
@@ -233,7 +247,7 @@ class _Train(_Section):
     store: str = ''  # folder of the feature store; empty: the user's cache
     store_dtype: Literal['float16', 'bfloat16', 'float32'] = 'float16'  # of stored features
     select: Literal['auto', 'yes', 'no'] = 'no'  # keep a trained neck only where it beats an untrained one
-    tune: bool = False  # select: choose among a few other settings, too
+    tune: _Budget = False  # select: choose among a portfolio of settings; how many of them to try, or '60s' to take
     fold: int = Field(1, ge=1, le=100)  # select: trainings with successive seeds, folded into one neck
     refit: bool = True  # select: train what was chosen once more, on what was held out as well
     engine: str = 'auto'  # what runs a frozen backbone: torch, openvino, onnxruntime, compiled; see `unifex.engines`

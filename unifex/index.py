@@ -13,6 +13,7 @@ import re
 import shutil
 import warnings
 from contextlib import contextmanager
+from copy import copy
 from datetime import timedelta
 from itertools import chain, islice
 from pathlib import Path
@@ -181,7 +182,7 @@ class Index:
     def __len__(self): return self.lance.count_rows()
     def __repr__(self):
         how = ', IVF' if self.is_built else ''
-        return f'Index: {len(self):,} pictures, {self.dim} numbers, {self.path or "in memory"}{how}'
+        return f'Index: {len(self):,} pictures, {self.dim} numbers, {"on disk" if self.path else "in memory"}{how}'
 
     @property
     def embedder(self) -> Embedder:
@@ -193,9 +194,10 @@ class Index:
         return self._embedder
 
 # %% ../nbs/23_index.ipynb #463adc46
-def _attach(index: Index, path, embedder, lance):
-    "Make `index` a view of the LanceDB table `lance`"
-    index.path, index.lance, index._embedder = path, lance, embedder
+def _attach(index: Index, path, embedder, database):
+    "Make `index` a view of the table in a LanceDB database"
+    lance = database.open_table(_TABLE)
+    index.path, index.lance, index._database, index._embedder = path, lance, database, embedder
     index._is_checked, index._largest = False, (-1, -1)
     index.failed = pd.DataFrame({'image': [], 'error': []})
     index.dim = lance.schema.field('vector').type.list_size
@@ -213,13 +215,15 @@ def _set_meta(lance, **values):
     lance.update_field_metadata({'path': 'vector', 'metadata': {_META.decode(): text}})
 
 def _create(path, rows, meta: dict, **kwargs):
-    "A LanceDB table of Arrow rows, or of a reader of them; whole or not there"
+    "A LanceDB database with a table of Arrow rows, or of a reader of them; whole or not there"
     import pyarrow as pa
     field = rows.schema.field('vector').with_metadata({_META: json.dumps(meta)})
     schema = rows.schema.set(rows.schema.get_field_index('vector'), field)
     with _lance_errors(path or 'memory'):
         if isinstance(rows, pa.Table): rows = rows.cast(schema)
-        return _connect(str(path or 'memory://')).create_table(_TABLE, rows, schema=schema, **kwargs)
+        database = _connect(str(path or 'memory://'))
+        database.create_table(_TABLE, rows, schema=schema, **kwargs)
+    return database
 
 def _check_embedder(index: Index, embedder: Embedder):
     "`ValueError` where another embedder made the vectors"
@@ -539,9 +543,16 @@ def _ask(index: Index, q: np.ndarray, k: int, where: str | None, columns: list[s
     df = found.select(['id', *columns]).to_pandas()
     return df.assign(number=number, score=1 - found['_distance'].to_numpy())
 
+def _frozen(index: Index) -> Index:
+    "The index as it is now, whatever is added or removed meanwhile"
+    frozen = copy(index)
+    frozen.lance = index._database.open_table(_TABLE)
+    frozen.lance.checkout(index.lance.version)
+    return frozen
+
 def _scan(index: Index, q: np.ndarray, k: int, where: str | None, columns: list[str]) -> pd.DataFrame:
     "The same of many queries in one pass over the table"
-    ids = []
+    index, ids = _frozen(index), []
     def parts():
         for batch in _batches(index, ['id', 'vector'], where):
             if not len(batch): continue
@@ -762,9 +773,8 @@ def load_index(
     path = user_path(path)
     if not is_index(path): raise FileNotFoundError(f'{path} is no index: give the path of one, or what Index.save wrote')
     if not (path/f'{_TABLE}.lance'/'_versions').is_dir(): return _load_old(path, embedder)
-    with _lance_errors(path): lance = _connect(str(path)).open_table(_TABLE)
     found = Index.__new__(Index)
-    _attach(found, path, embedder or _find_embedder(path), lance)
+    with _lance_errors(path): _attach(found, path, embedder or _find_embedder(path), _connect(str(path)))
     return found
 
 @patch(cls_method=True)

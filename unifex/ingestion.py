@@ -106,6 +106,20 @@ class Ingested(NamedTuple):
     replaced: int  # took the place of a row whose file has changed
     failed: pd.DataFrame  # image, error: what could not be read
 
+def _fill(filling: _Filling, contents: pd.Series, unreadable: pd.Series, **kwargs) -> Ingested:
+    table = filling.pictures.table
+    todo = _to_do(_known(filling.index), table.image, contents)
+    is_copy = todo.donor.notna()
+    filling.copy(todo[is_copy])
+    errors = filling.embed(todo[~is_copy], **kwargs)
+    failed = pd.DataFrame({'image': table.image, 'error': pd.concat([unreadable, errors])}).dropna(ignore_index=True)
+    warn_failed(failed, len(table))
+    done = todo.drop(errors.index)
+    n_embedded = done.content[~is_copy].nunique()
+    n_replaced = int(done.old.notna().sum())
+    return Ingested(filling.index, len(done), len(done) - n_embedded, n_replaced, failed)
+
+# %% ../nbs/33_ingestion.ipynb #32f76eab
 def open_to_write(
     path: str | Path,  # folder of an index
     embedder: Embedder | None = None,  # None: the one that lies in the folder
@@ -122,6 +136,7 @@ def _open(index, embedder) -> tuple[Index | None, Path | None]:
     check_folder(path)
     return None, path
 
+# %% ../nbs/33_ingestion.ipynb #8a3be608
 @torch_defaults()
 def ingest(
     index: Index | str | Path,  # or the folder of one, made where there is none
@@ -143,16 +158,3 @@ def ingest(
     contents, unreadable = _contents(pictures, **how)
     filling = _Filling(index, embedder, path, Pictures(pictures.items, table=table), root)
     return _fill(filling, contents, unreadable, **how, **kwargs)
-
-def _fill(filling: _Filling, contents: pd.Series, unreadable: pd.Series, **kwargs) -> Ingested:
-    table = filling.pictures.table
-    todo = _to_do(_known(filling.index), table.image, contents)
-    is_copy = todo.donor.notna()
-    filling.copy(todo[is_copy])
-    errors = filling.embed(todo[~is_copy], **kwargs)
-    failed = pd.DataFrame({'image': table.image, 'error': pd.concat([unreadable, errors])}).dropna(ignore_index=True)
-    warn_failed(failed, len(table))
-    done = todo.drop(errors.index)
-    n_embedded = done.content[~is_copy].nunique()
-    n_replaced = int(done.old.notna().sum())
-    return Ingested(filling.index, len(done), len(done) - n_embedded, n_replaced, failed)

@@ -31,7 +31,7 @@ from .hub import HubError
 from .margin_model import mixed_precision
 from .runs import (
     Run, check_claim, check_place, claim_run, cloud_hub, config_head, publish_run, save_head, save_index, save_judged,
-    save_results, zero_shot_reports)
+    save_results)
 from .splits import query_index, split_mask
 from .tables import CLASS, write_table
 from .training import (
@@ -124,6 +124,7 @@ def _save_rest(training, folder, reports):
     steps.tell(place)
     return place
 
+# %% ../nbs/37_learner.ipynb #d16b972f
 def save_run(
     training: Training,  # from `train`
     folder: Path,  # from `claim_run`
@@ -230,6 +231,7 @@ def _check_classes(table):
     raise ValueError(f'there is a single class to train on, {labels.iloc[0]!r}, of {len(train)} pictures; '
                      'a training needs two or more')
 
+# %% ../nbs/37_learner.ipynb #ece61fb5
 def _run_folder(output_dir, cfg):
     name = cfg.model.name
     if Path(name).name == name: return user_path(output_dir)/name
@@ -394,9 +396,6 @@ def quickstart(
     others = train_many([override(cfg, seed=cfg.seed + i) for i in range(1, seeds)], data, progress)
     dim = cfg.model.embedding_dim
     trained = {f'trained, {dim}, seed {t.cfg.seed}': t.report for t in (first, *others)}
-    reports = zero_shot_reports(data.features.x, data.table, dim, cfg.model.neck.power) | trained
-    if selects(cfg):
-        first = select(first, bool(progress))
-        reports[f'kept: {first.choice.name}, {first.embedder.out_dim}'] = first.report
-    first.learn.run = save_run(first, folder, reports)
+    if selects(cfg): first = select(first, bool(progress))
+    first.learn.run = save_run(first, folder, first.reports(trained))
     return _mean_of_seeds(first.learn.run.results, list(trained)), first.learn

@@ -50,7 +50,6 @@ def set_aside_scores(
     features: Tensor,  # (N, D) of the training pictures
     folds: list[pd.DataFrame],  # from `set_aside_folds`; their rows are those of `features`
     make: Callable[[Tensor, pd.DataFrame], dict[str, Neck]],  # features and rows to train on -> candidates
-    measure: str = 'mMP@5',
     progress: bool = False,  # show a bar
 ) -> pd.DataFrame:  # a row a picture that was searched for: dataset, label, image, and its score for each candidate
     "What the candidates find among pictures that they were not made of"
@@ -59,15 +58,15 @@ def set_aside_scores(
         table = table.reset_index(drop=True)
         training = split_mask(table, 'train')
         necks = make(features[torch.from_numpy(training)], table[training].reset_index(drop=True))
-        found = {name: _query_scores(neck, features, table, measure) for name, neck in necks.items()}
+        found = {name: _query_scores(neck, features, table) for name, neck in necks.items()}
         rows = table.loc[split_mask(table, 'query'), _NAMES].reset_index(drop=True)
         parts.append(rows.assign(**found))
     return pd.concat(parts, ignore_index=True)
 
 @torch.no_grad()
-def _query_scores(neck, features, table, measure):
+def _query_scores(neck, features, table):
     vectors = torch.cat([neck(part.float()) for part in features.split(8192)])
-    return evaluate_held_out(vectors, table).per_query[measure].to_numpy()
+    return evaluate_held_out(vectors, table).per_query['mMP@5'].to_numpy()
 
 # %% ../nbs/36_selection.ipynb #5e1ec716
 @dataclass
@@ -95,6 +94,7 @@ def too_few(
     return (f'{n} classes with {len(aside)} pictures can be set aside, and with fewer than {least_classes} classes or '
             f'{least_queries} pictures a comparison says nothing')
 
+# %% ../nbs/36_selection.ipynb #61edbb7c
 def choose(
     scores: pd.DataFrame,  # from `set_aside_scores`
     by: str = 'classes',  # what was set aside there

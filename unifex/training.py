@@ -195,6 +195,7 @@ def config_split(
     if not cfg.train.patience or split_mask(table, 'val').any(): return table
     return set_aside(table, .1, cfg.seed)
 
+# %% ../nbs/36_training.ipynb #70955226
 def config_device(cfg: Config) -> torch.device:
     "Where the training runs"
     try: return default_device(run_device(cfg.train.device, cfg.train.gpu_ids))
@@ -440,14 +441,14 @@ class Training:
         table = self.data.table
         return evaluate_held_out(self.vectors, table.assign(trained_on=split_mask(table, 'train')))
 
-    def reports(self) -> dict[str, Report]:
-        "The zero-shot reports, where features are stored, and the trained one; empty where nothing was held out"
+    def reports(self, trained: dict[str, Report] | None = None) -> dict[str, Report]:
+        "Zero-shot where features are stored, `trained` (default: this one), what was chosen; {} without held-out rows"
         if self.report is None: return {}
         dim, power, features = self.cfg.model.embedding_dim, self.cfg.model.neck.power, self.data.features
         before = zero_shot_reports(features.x, self.data.table, dim, power) if features else {}
-        if self.choice is None: return before | {f'trained, {dim}': self.report}
-        kept = f'kept: {self.choice.name}, {self.embedder.out_dim}'
-        return before | {f'trained, {dim}': self.plain.report, kept: self.report}
+        trained = trained or {f'trained, {dim}': (self.plain or self).report}
+        kept = {} if self.choice is None else {f'kept: {self.choice.name}, {self.embedder.out_dim}': self.report}
+        return before | trained | kept
 
 # %% ../nbs/36_training.ipynb #5b02e7ad
 def _learner(cfg, data, folder=None, cbs=None, dls=None):
@@ -513,6 +514,7 @@ def _variants(cfgs, data):
         trainings.append(Training(cfg, data, embedder, learn))
     return trainings, variants, total_steps
 
+# %% ../nbs/36_training.ipynb #c1a8496b
 def train_many(
     cfgs: list[Config],
     data: TrainingData,  # from `prepare`, for each of them

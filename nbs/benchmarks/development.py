@@ -1,0 +1,154 @@
+"""Domains to choose settings on, reported nowhere: signs, pins, scenes and styles, from further icon sets.
+
+    table, root = load_development()
+    measure('measured/portfolio.csv')    # rows found in the file are not measured again
+
+None of them is in the sample or among the domains of domains.py. In signs and pins a class is what several designers
+call by the same name; in scenes and styles one house draws each class in several styles, `source`.
+"""
+import hashlib
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from domains import _copies, _several_sources, _twins, fetch_icons, render
+from unifex.config import load_config, override
+from unifex.core import atomic_path, cache_dir, map_threads, require_packages, write_text
+from unifex.evaluation import evaluate_held_out
+from unifex.selection import candidate_necks
+from unifex.splits import split_by_class
+from unifex.tables import CLASS, read_table, write_table
+from unifex.training import config_backbone, prepare_data, train_many
+
+DEVELOPMENT = {  # domain -> package behind @iconify-json/ -> version
+    'signs': {'lucide': '1.2.137', 'bi': '1.2.7', 'carbon': '1.2.29', 'icon-park': '1.2.4',
+              'flat-color-icons': '1.2.3'},
+    'pins': {'maki': '1.2.5', 'temaki': '1.2.6', 'map': '1.2.2'},
+    'scenes': {'streamline-plump-color': '1.2.2', 'streamline-flex-color': '1.2.2'},
+    'styles': {'solar': '1.2.13'},
+}
+STYLES = 'bold-duotone', 'line-duotone', 'broken'  # the sets of solar
+MOST = 300  # classes of a domain
+
+
+def label_and_source(domain: str, package: str, icon: str) -> tuple[str, str]:
+    "What an icon shows and in whose hand; an empty label where it is left out"
+    if package == 'maki' and re.search(r'-1[15]$', icon): return '', ''
+    if domain == 'scenes':
+        style = 'flat' if icon.endswith('-flat') else 'outlined'
+        return icon.removesuffix('-flat'), f'{package}, {style}'
+    if domain == 'styles':
+        style = next((style for style in STYLES if icon.endswith(f'-{style}')), '')
+        return icon.removesuffix(f'-{style}') if style else '', style
+    return icon, package
+
+
+def _find_icons(packs: dict[str, dict]) -> pd.DataFrame:
+    "What can be drawn, of classes in two hands"
+    rows = []
+    for domain, packages in DEVELOPMENT.items():
+        for package in packages:
+            icons = packs[package]['icons']['icons']
+            shown = sorted(name for name, icon in icons.items() if not icon.get('hidden'))
+            rows += [(domain, package, icon, *label_and_source(domain, package, icon)) for icon in shown]
+    rows = pd.DataFrame(rows, columns=['domain', 'package', 'icon', 'label', 'source'])
+    rows = _several_sources(rows[rows.label != ''])
+    n_sources = rows.groupby(['domain', 'label']).source.transform('nunique')
+    rows = rows[(n_sources > 2) | (rows.domain != 'signs')]
+    kept = rows[['domain', 'label']].drop_duplicates().groupby('domain').sample(frac=1, random_state=0)
+    kept = kept.groupby('domain').head(MOST)
+    return rows.merge(kept, on=['domain', 'label']).reset_index(drop=True)
+
+
+def _make(folder: Path, progress: bool):
+    "Fill an empty folder"
+    packs = {name: fetch_icons(name, v) for packages in DEVELOPMENT.values() for name, v in packages.items()}
+    rows = _find_icons(packs)
+    def picture(row): return render(packs[row.package]['icons'], row.icon, 256, 238)
+    pictures = map_threads(picture, rows.itertuples(), desc='icons', progress=progress)
+    small = np.stack([np.asarray(Image.fromarray(p).resize((64, 64), Image.Resampling.BOX)) for p in pictures])
+    kept = _several_sources(rows.reset_index().drop(index=_copies(rows, small))).set_index('index')
+    twins = _twins(kept, small)
+    kept = kept[[c not in twins for c in zip(kept.domain, kept.label)]]
+    kept = kept.assign(image=kept.domain + '/' + kept.package + '/' + kept.icon + '.png', dataset=kept.domain)
+    for i, name in kept.image.items():
+        (folder/name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pictures[i]).save(folder/name)
+    licenses = {name: pack['info']['license'] for name, pack in packs.items()}
+    write_text(folder/'LICENSES.json', json.dumps(licenses, indent=1))
+    write_table(kept[['image', 'label', 'dataset', 'domain', 'source']], folder/'annotations.csv')
+
+
+def load_development(
+    progress: bool = True,
+) -> tuple[pd.DataFrame, Path]:  # annotation table without splits, and what its paths are relative to
+    "Four domains, each a data set; needs npm, a network and `pip install resvg-py` once"
+    made_by = hashlib.blake2b(Path(__file__).read_bytes(), digest_size=6).hexdigest()
+    folder = cache_dir()/f'development-{made_by}'
+    if not folder.exists():
+        require_packages('drawing the icons', 'resvg-py')
+        with atomic_path(folder) as new:
+            new.mkdir(parents=True)
+            _make(new, progress)
+    return read_table(folder/'annotations.csv'), folder
+
+
+# ---- settings
+
+
+_PAIRS = dict(model__head__name='MultiSimilarity', model__head__params={})
+_SUPCON = dict(model__head__name='SupCon', model__head__params={})
+SETTINGS = {
+    'ArcFace': {},
+    'ArcFace, noise': dict(start=''),
+    'ArcFace, noise, lr 5e-3': dict(start='', lr=5e-3),
+    'ArcFace, noise, m .5, s 30': dict(start='', m=.5, s=30),
+    'MultiSimilarity, lr 5e-3': _PAIRS | dict(lr=5e-3),
+    'MultiSimilarity, lr 1e-3': _PAIRS | dict(lr=1e-3),
+    'MultiSimilarity, lr 3e-4': _PAIRS | dict(lr=3e-4),
+    'MultiSimilarity, lr 5e-3, dropout .6': _PAIRS | dict(lr=5e-3, dropout=.6),
+    'MultiSimilarity, noise, lr 5e-3': _PAIRS | dict(start='', lr=5e-3),
+    'SupCon, lr 5e-3': _SUPCON | dict(lr=5e-3),
+    'SupCon, lr 1e-3': _SUPCON | dict(lr=1e-3),
+}
+
+
+def small_folder(rows: pd.DataFrame, n_classes: int, most: int, seed: int) -> pd.DataFrame:
+    "`n_classes` of a table with at most `most` pictures each, half of the classes held out"
+    rng = np.random.default_rng([seed, n_classes])
+    classes = rows[CLASS].drop_duplicates()
+    drawn = classes.iloc[rng.permutation(len(classes))[:n_classes]]
+    rows = rows.merge(drawn, on=CLASS)
+    rows = rows.groupby(CLASS).sample(frac=1, random_state=seed).groupby(CLASS).head(most)
+    rows = rows[rows.groupby(CLASS).image.transform('size') >= 2].sort_index()
+    return pd.concat(split_by_class(rows, frac=.5, seed=seed)).sort_index().reset_index(drop=True)
+
+
+def measure(
+    save: str | Path,  # CSV, written after each folder
+    seeds=(1, 3, 4, 5),
+    **overrides,  # of the quickstart's configuration
+) -> pd.DataFrame:  # a row a folder and neck: mMP@5 on its held-out classes
+    "What each of `SETTINGS` makes of folders of forty classes with two or three pictures each"
+    save = Path(save)
+    rows = pd.read_csv(save).to_dict('records') if save.exists() else []
+    done = {(row['domain'], row['seed']) for row in rows}
+    table, root = load_development()
+    cfg = load_config('quickstart', device='cpu', img_size=128, **overrides)
+    backbone = config_backbone(cfg)
+    for seed in seeds:
+        for domain in 'scenes', 'signs', 'styles':
+            if (domain, seed) in done: continue
+            data = prepare_data(cfg, backbone, small_folder(table[table.domain == domain], 80, 3, seed), root)
+            trained = train_many([override(cfg, seed=seed, **settings) for settings in SETTINGS.values()], data)
+            necks = {name: [training.embedder.neck.eval()] for name, training in zip(SETTINGS, trained)}
+            for name, neck in candidate_necks(necks, data.components(64, .5), data.train[0]).items():
+                vectors = neck(data.features.x.float()).detach().numpy()
+                score = evaluate_held_out(vectors, data.table).overall['mMP@5']
+                rows.append({'domain': domain, 'seed': seed, 'neck': name, 'mMP@5': score})
+            write_table(pd.DataFrame(rows), save)
+    return pd.DataFrame(rows)
