@@ -415,11 +415,14 @@ def _missing_as_none(value): return None if isinstance(value, float) and np.isna
 # %% ../nbs/39_scale.ipynb #8371f7f8
 _MODEL = '_embedder.json'  # names that begin so are passed over by those who read the folder as one table
 
+def _stem_of(name: str) -> str: return name.removeprefix('_failed-').rpartition('_')[0]
+
 class _PartFolder:
     "Parquet files, one for each part that is done"
     def __init__(self, path, filesystem=None):
         self.filesystem, self.path = _file_system(path, filesystem)
         self.filesystem.create_dir(self.path, recursive=True)
+        self.listed = None  # stem of a part -> names of its files
 
     def names(self) -> list[str]:
         infos = self.filesystem.get_file_info(arrow_fs.FileSelector(self.path, allow_not_found=True))
@@ -428,6 +431,13 @@ class _PartFolder:
     def done(self) -> set[str]:
         "Keys of the parts that are there"
         return {name.removesuffix('.parquet') for name in self.names() if name.endswith('.parquet') and name[0] != '_'}
+
+    def of_part(self, stem: str) -> set[str]:
+        "Names of the files about a part; the folder is listed once, not for each of them"
+        if self.listed is None:
+            self.listed = {}
+            for name in self.names(): self.listed.setdefault(_stem_of(name), set()).add(name)
+        return self.listed.setdefault(stem, set())
 
     def read(self, name: str) -> bytes:
         with self.filesystem.open_input_stream(f'{self.path}/{name}', compression=None) as f: return f.read()
@@ -438,9 +448,12 @@ class _PartFolder:
             with atomic_path(f'{self.path}/{name}') as tmp: tmp.write_bytes(data)
         else:
             with self.filesystem.open_output_stream(f'{self.path}/{name}', compression=None) as f: f.write(data)
+        self.of_part(_stem_of(name)).add(name)
 
     def remove(self, names):
-        for name in names: self.filesystem.delete_file(f'{self.path}/{name}')
+        for name in list(names):
+            self.filesystem.delete_file(f'{self.path}/{name}')
+            self.of_part(_stem_of(name)).discard(name)
 
 # %% ../nbs/39_scale.ipynb #6dbc0c55
 def _check_model(folder: _PartFolder, embedder: Embedder):
@@ -465,7 +478,7 @@ def _failed_name(key: str) -> str: return f'_failed-{key}.csv'
 
 def _write_part(folder: _PartFolder, part: SourcePart, key: str, data: bytes, failed: str):
     "A part's file of rows, and before it its list of failures; older ones of the same part go"
-    older = {name for name in folder.names() if f'{part.stem}_' in name}
+    older = set(folder.of_part(part.stem))
     if failed: folder.write(_failed_name(key), failed.encode())
     folder.write(f'{key}.parquet', data)
     folder.remove(older - {_failed_name(key) if failed else '', f'{key}.parquet'})
@@ -487,7 +500,7 @@ def _check_answers(address: str):
     except OSError as e: raise ConnectionError(f'nothing answers at {address} ({e.strerror or e}): {mend}') from None
     if '://' in address: return
     ask = [sys.executable, '-m', 'ray.scripts.scripts', 'health-check', '--address', address]
-    try: subprocess.run(ask, check=True, capture_output=True, timeout=10)
+    try: subprocess.run(ask, check=True, capture_output=True, timeout=20)
     except (subprocess.CalledProcessError, subprocess.TimeoutExpired):
         raise ConnectionError(f'what answers at {address} is no Ray cluster that lets this machine in: {mend}; '
                               'the token and the version of Ray must be those of the cluster') from None

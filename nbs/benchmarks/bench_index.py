@@ -207,7 +207,7 @@ def ask_the_page(folder, n, asked: int = 800) -> dict:
         there.set()
     thread = threading.Thread(target=serve, args=[index], kwargs=dict(port=0, ready=ready), daemon=True)
     thread.start()
-    if not there.wait(60): raise RuntimeError('the page did not start')
+    if not there.wait(300): raise RuntimeError('the page did not start')
     url, server = started
     address = url.removeprefix('http://')
     ids = np.random.default_rng(0).choice(n, asked, replace=False).tolist()
