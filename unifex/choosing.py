@@ -149,7 +149,7 @@ def choose_neck(
     kind = held_out_kind(cfg, data.table)
     folds = set_aside_folds(data.table, kind, seed=cfg.seed)
     if data.copies is not None:
-        copies = copies_among(data.copies, training)
+        copies = copies_among(data.copies, split_mask(data.table, 'train'))
         folds = [separate_copies(fold, copies, move=kind != 'domains')[0] for fold in folds]
     why = too_few(folds, kind)
     if why: return Choice(UNTRAINED, pd.DataFrame(), why)

@@ -849,8 +849,13 @@ def recall(self: Index,
     n: int = 100,  # pictures of the index that are searched with
     seed: int = 42,
 ) -> float:  # 1 where there is no IVF
-    "The share of the true neighbors that a search finds"
-    return _share_found(self, *_sample(self, k, n, seed))
+    "The share of the true neighbors that a search finds; a warning says what to turn where it is below .95"
+    found = _share_found(self, *_sample(self, k, n, seed))
+    if found < .95:
+        probes = _meta(self.lance)['nprobes']
+        warnings.warn(f'{found:.0%} of the {k} true neighbors are found, with {probes} lists opened: '
+                      f'build(recall=.97) opens as many as that needs, build(nprobes={2*probes}) so many', stacklevel=2)
+    return found
 
 def _pairs(ids: np.ndarray, found: pd.DataFrame) -> set:
     "Searched with and found, but for the pictures themselves"
