@@ -214,7 +214,7 @@ def _judge(thumbs, pairs, affine, batch=256):
     return torch.cat(found) if found else torch.zeros(0, 6)
 
 # %% ../nbs/26_copies.ipynb #c0b1e523
-_GAIN, _OFFSET, _TILE, _BLANK, _CUT = .45, 42., 20., 6., .97
+_GAIN, _OFFSET, _TILE, _BLANK, _CUT = .38, 36., 20., 6., .97
 
 def _confirm(thumbs, pairs):
     "For pairs (P, 2): scores, 0 where it is no copy; whether mirrored; whether one is a crop"

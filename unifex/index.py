@@ -567,11 +567,16 @@ def _scan(index: Index, q: np.ndarray, k: int, where: str | None, columns: list[
     known = index.rows(df.id.unique(), columns=columns).set_index('id')
     return pd.concat([df, known.loc[df.id].reset_index(drop=True)], axis=1)
 
+def _ask_in_pieces(index: Index, q: np.ndarray, *how, size: int = 64) -> pd.DataFrame:
+    "The same of any number of queries: LanceDB needs 3 MB for each that it is asked for at once"
+    found = [_ask(index, q[i:i + size], *how).assign(number=lambda rows: rows.number + i) for i in range(0, len(q), size)]
+    return found[0] if len(found) == 1 else pd.concat(found, ignore_index=True)
+
 def _nearest(index: Index, q: np.ndarray, k: int, where: str | None, columns: list[str]) -> pd.DataFrame:
     "The `k` nearest of each query, the best first: number, score, id and `columns`"
     q, exact = _unit_rows(q), not index.is_built
     if exact and len(q) > _FEW: found = _scan(index, q, k, where, columns)
-    elif len(q): found = _ask(index, q, k, where, columns, exact)
+    elif len(q): found = _ask_in_pieces(index, q, k, where, columns, exact)
     else: found = _ask(index, np.ones((1, index.dim), np.float32), 1, where, columns, exact)[:0]
     return found.iloc[np.lexsort((found.id, -found.score, found.number))]
 
