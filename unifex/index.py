@@ -111,6 +111,21 @@ def _arrow_column(values: pd.Series):
     is_text = pa.types.is_large_string(column.type) or pa.types.is_null(column.type)
     return column.cast(pa.string()) if is_text else column
 
+_FEW_VALUES = 'dataset', 'domain', 'split'
+
+def _stored(schema):
+    "The schema of a table with columns of few values as dictionaries: one value throughout is slow to read otherwise"
+    import pyarrow as pa
+    kind = pa.dictionary(pa.int32(), pa.string())
+    fields = [f.with_type(kind) if f.name in _FEW_VALUES and pa.types.is_string(f.type) else f for f in schema]
+    return pa.schema(fields)
+
+def _plain(rows):
+    "Arrow rows with text in place of dictionaries"
+    import pyarrow as pa
+    return rows.cast(pa.schema([f.with_type(f.type.value_type) if pa.types.is_dictionary(f.type) else f
+                                for f in rows.schema]))
+
 def _as_arrow(vectors: np.ndarray, table: pd.DataFrame, ids: np.ndarray):
     "Rows as an Arrow table: id, the table's columns, vector"
     import pyarrow as pa
@@ -218,7 +233,7 @@ def _create(path, rows, meta: dict, **kwargs):
     "A LanceDB database with a table of Arrow rows, or of a reader of them; whole or not there"
     import pyarrow as pa
     field = rows.schema.field('vector').with_metadata({_META: json.dumps(meta)})
-    schema = rows.schema.set(rows.schema.get_field_index('vector'), field)
+    schema = _stored(rows.schema.set(rows.schema.get_field_index('vector'), field))
     with _lance_errors(path or 'memory'):
         if isinstance(rows, pa.Table): rows = rows.cast(schema)
         database = _connect(str(path or 'memory://'))
@@ -266,12 +281,13 @@ def _batches(index: Index, columns: list[str], where: str | None = None):
     "Arrow batches of rows, few of them in memory"
     asked = index.lance.search().select(columns)
     if where is not None: asked = asked.where(where)
-    with _lance_errors(index.path, where, index.columns): yield from asked.to_batches(batch_size=_BATCH)
+    with _lance_errors(index.path, where, index.columns):
+        for batch in asked.to_batches(batch_size=_BATCH): yield _plain(batch)
 
 def _read(index: Index, columns: list[str], where: str | None = None):
     "Rows as one Arrow table"
     import pyarrow as pa
-    schema = index.lance.schema
+    schema = _plain(index.lance.schema.empty_table()).schema
     schema = pa.schema([schema.field(name).remove_metadata() for name in columns])
     batches = [pa.RecordBatch.from_arrays(b.columns, schema=schema) for b in _batches(index, columns, where)]
     return pa.Table.from_batches(batches, schema)
@@ -538,7 +554,7 @@ def _ask(index: Index, q: np.ndarray, k: int, where: str | None, columns: list[s
     if exact: asked = asked.bypass_vector_index()
     else: asked = _probe(index, asked, where)
     known = () if where is None else index.columns
-    with _lance_errors(index.path, where, known): found = asked.to_arrow()
+    with _lance_errors(index.path, where, known): found = _plain(asked.to_arrow())
     number = found['query_index'].to_numpy() if 'query_index' in found.column_names else np.zeros(len(found), int)
     df = found.select(['id', *columns]).to_pandas()
     return df.assign(number=number, score=1 - found['_distance'].to_numpy())
@@ -753,7 +769,8 @@ def _reader(index: Index):
     "All rows as a stream of Arrow batches, ids first and vectors last"
     import pyarrow as pa
     names = [name for name in index.lance.schema.names if name != 'vector'] + ['vector']
-    schema = pa.schema([index.lance.schema.field(name).remove_metadata() for name in names])
+    schema = _plain(index.lance.schema.empty_table()).schema
+    schema = pa.schema([schema.field(name).remove_metadata() for name in names])
     batches = (pa.RecordBatch.from_arrays(b.columns, schema=schema) for b in _batches(index, names))
     return pa.RecordBatchReader.from_batches(schema, batches)
 
