@@ -202,7 +202,8 @@ class Index:
     @property
     def embedder(self) -> Embedder:
         "What turns pictures into vectors; loaded when it is first needed"
-        if self._embedder is None: raise ValueError('a picture needs an embedder: Index(..., embedder); or give vectors=')
+        if self._embedder is None:
+            raise ValueError('a picture needs an embedder: Index(..., embedder); or give vectors=')
         if isinstance(self._embedder, Path): self._embedder = load_embedder(self._embedder)
         if not self._is_checked: _check_embedder(self, self._embedder)
         self._is_checked = True
@@ -243,11 +244,13 @@ def _create(path, rows, meta: dict, **kwargs):
 def _check_embedder(index: Index, embedder: Embedder):
     "`ValueError` where another embedder made the vectors"
     if embedder.out_dim != index.dim:
-        raise ValueError(f'{_model_name(embedder)} makes {embedder.out_dim} numbers, the index holds {index.dim} a picture')
+        raise ValueError(f'{_model_name(embedder)} makes {embedder.out_dim} numbers, '
+                         f'the index holds {index.dim} a picture')
     made = index.fingerprint
     if not made or embedder.fingerprint() == made: return
     by = _meta(index.lance).get('model', 'another one')
-    raise ValueError(f'{_model_name(embedder)} (fingerprint {embedder.fingerprint()[:8]}) did not make the vectors of this index, '
+    raise ValueError(f'{_model_name(embedder)} (fingerprint {embedder.fingerprint()[:8]}) '
+                     'did not make the vectors of this index, '
                      f'{by} (fingerprint {made[:8]}) did: open it without an embedder, or make an index anew')
 
 # %% ../nbs/23_index.ipynb #cb07de53
@@ -355,7 +358,8 @@ def _unit_rows(x: np.ndarray) -> np.ndarray:
     "Rows of length one"
     if not np.isfinite(x).all(): raise ValueError('vectors hold nan or inf')
     length = np.linalg.norm(x, axis=1, keepdims=True)
-    if not length.all(): raise ValueError(f'vector {int(length.argmin())} is all zeros: it has no direction; leave it out')
+    if not length.all():
+        raise ValueError(f'vector {int(length.argmin())} is all zeros: it has no direction; leave it out')
     return x/length
 
 def _as_ids(ids) -> np.ndarray:
@@ -579,14 +583,17 @@ def _scan(index: Index, q: np.ndarray, k: int, where: str | None, columns: list[
     if first is None: return _ask(index, q[:1], 1, where, columns, True)[:0]
     distances, rows = knn_chunks(q, chain([first], parts), k, 'cosine')
     number, at = np.nonzero(rows >= 0)
-    df = pd.DataFrame({'number': number, 'score': 1 - distances[number, at], 'id': np.concatenate(ids)[rows[number, at]]})
+    found = np.concatenate(ids)[rows[number, at]]
+    df = pd.DataFrame({'number': number, 'score': 1 - distances[number, at], 'id': found})
     known = index.rows(df.id.unique(), columns=columns).set_index('id')
     return pd.concat([df, known.loc[df.id].reset_index(drop=True)], axis=1)
 
 def _ask_in_pieces(index: Index, q: np.ndarray, *how, size: int = 64) -> pd.DataFrame:
     "The same of any number of queries: LanceDB needs 3 MB for each that it is asked for at once"
-    found = [_ask(index, q[i:i + size], *how).assign(number=lambda rows: rows.number + i) for i in range(0, len(q), size)]
-    return found[0] if len(found) == 1 else pd.concat(found, ignore_index=True)
+    if len(q) <= size: return _ask(index, q, *how)
+    starts = range(0, len(q), size)
+    found = [_ask(index, q[i:i + size], *how).assign(number=lambda rows: rows.number + i) for i in starts]
+    return pd.concat(found, ignore_index=True)
 
 def _nearest(index: Index, q: np.ndarray, k: int, where: str | None, columns: list[str]) -> pd.DataFrame:
     "The `k` nearest of each query, the best first: number, score, id and `columns`"
@@ -695,7 +702,8 @@ def add(self: Index,
 def _as_embeddings(piece) -> Embeddings:
     "`Embeddings`, or an Arrow table or batch with a column `vector`"
     if isinstance(piece, Embeddings): return piece
-    if 'vector' not in piece.schema.names: raise ValueError(f'rows without vector; their columns: {", ".join(piece.schema.names)}')
+    if 'vector' not in piece.schema.names:
+        raise ValueError(f'rows without vector; their columns: {", ".join(piece.schema.names)}')
     import pyarrow as pa
     vector = piece['vector'].combine_chunks() if isinstance(piece, pa.Table) else piece['vector']
     return Embeddings(_stack_lists(vector), piece.drop_columns(['vector']).to_pandas())
@@ -793,7 +801,8 @@ def load_index(
 ) -> Index:
     "Open an index; no row is read, nothing is unpickled"
     path = user_path(path)
-    if not is_index(path): raise FileNotFoundError(f'{path} is no index: give the path of one, or what Index.save wrote')
+    if not is_index(path):
+        raise FileNotFoundError(f'{path} is no index: give the path of one, or what Index.save wrote')
     if not (path/f'{_TABLE}.lance'/'_versions').is_dir(): return _load_old(path, embedder)
     found = Index.__new__(Index)
     with _lance_errors(path): _attach(found, path, embedder or _find_embedder(path), _connect(str(path)))

@@ -11,7 +11,6 @@ import io
 import json
 import logging
 import os
-import pickle
 import re
 import socket
 import subprocess
@@ -579,7 +578,7 @@ class _Worker:
         return _as_row(self.extract(part))
 
     def __call__(self, batch: dict) -> dict:
-        part = pickle.loads(batch['part'][0])
+        part = ray.cloudpickle.loads(batch['part'][0])
         try: row = self._row(part)
         except Exception as e: row = _NOTHING | {'error': f'{type(e).__name__}: {e}'}
         return {'number': batch['number'], **{k: [v] for k, v in row.items()}}

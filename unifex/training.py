@@ -248,7 +248,10 @@ def _look_for_copies(features, table, root, num_workers, max_pixels):
 def _part_copies(features, table, root, own_split, valid, **how):
     "The table without held-out copies of training pictures, and all copies; says how many there are"
     copies = rank0_only(_look_for_copies, features, table, root, **how)
-    if copies is None: return table, None
+    if copies is None:
+        if len(table) > _MANY and not ranks()[0]:
+            print(f'near copies are looked for among {_MANY:,} pictures or fewer, not among these {len(table):,}')
+        return table, None
     parted, left = separate_copies(table, copies, own_split, move=valid != 'domains')
     changed = (parted.split != table.split).to_numpy()
     trained = int((changed & split_mask(parted, 'train')).sum())

@@ -6,7 +6,6 @@
 None of them is in the sample or among the domains of domains.py. In signs and pins a class is what several designers
 call by the same name; in scenes and styles one house draws each class in several styles, `source`.
 """
-import hashlib
 import json
 import re
 from pathlib import Path
@@ -15,13 +14,13 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from domains import _copies, _several_sources, _twins, fetch_icons, render
+from domains import _copies, _several_sources, _twins, fetch_icons, load_drawn, render
 from unifex.config import load_config, override
-from unifex.core import atomic_path, cache_dir, map_threads, require_packages, write_text
+from unifex.core import map_threads, write_text
 from unifex.evaluation import evaluate_held_out
 from unifex.selection import candidate_necks
 from unifex.splits import split_by_class
-from unifex.tables import CLASS, read_table, write_table
+from unifex.tables import CLASS, write_table
 from unifex.training import config_backbone, prepare_data, train_many
 
 DEVELOPMENT = {  # domain -> package behind @iconify-json/ -> version
@@ -85,16 +84,9 @@ def _make(folder: Path, progress: bool):
 
 def load_development(
     progress: bool = True,
-) -> tuple[pd.DataFrame, Path]:  # annotation table without splits, and what its paths are relative to
+) -> tuple[pd.DataFrame, Path]:  # as from `load_drawn`
     "Four domains, each a data set; needs npm, a network and `pip install resvg-py` once"
-    made_by = hashlib.blake2b(Path(__file__).read_bytes(), digest_size=6).hexdigest()
-    folder = cache_dir()/f'development-{made_by}'
-    if not folder.exists():
-        require_packages('drawing the icons', 'resvg-py')
-        with atomic_path(folder) as new:
-            new.mkdir(parents=True)
-            _make(new, progress)
-    return read_table(folder/'annotations.csv'), folder
+    return load_drawn('development', __file__, _make, progress)
 
 
 # ---- settings

@@ -13,6 +13,7 @@ import re
 import shutil
 import subprocess
 import tarfile
+from collections.abc import Callable
 from itertools import combinations
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -242,15 +243,25 @@ def _make(folder: Path, progress: bool):
     write_table(rows[['image', 'label', 'dataset', 'domain', 'source']], folder/'annotations.csv')
 
 
-def load_domains(
+def load_drawn(
+    name: str,
+    source: str,  # the file that says what is drawn: another text, other pictures
+    make: Callable[[Path, bool], None],  # fills an empty folder, with progress or without
     progress: bool = True,
 ) -> tuple[pd.DataFrame, Path]:  # annotation table without splits, and what its paths are relative to
-    "The four domains, each a data set; a class has pictures by at least two designers, `source`"
-    made_by = hashlib.blake2b(Path(__file__).read_bytes(), digest_size=6).hexdigest()
-    folder = cache_dir()/f'domains-{made_by}'
+    "Pictures that are drawn once, and kept in the user's cache"
+    made_by = hashlib.blake2b(Path(source).read_bytes(), digest_size=6).hexdigest()
+    folder = cache_dir()/f'{name}-{made_by}'
     if not folder.exists():
         require_packages('drawing the icons', 'resvg-py')
         with atomic_path(folder) as new:
             new.mkdir(parents=True)
-            _make(new, progress)
+            make(new, progress)
     return read_table(folder/'annotations.csv'), folder
+
+
+def load_domains(
+    progress: bool = True,
+) -> tuple[pd.DataFrame, Path]:  # as from `load_drawn`
+    "The four domains, each a data set; a class has pictures by at least two designers, `source`"
+    return load_drawn('domains', __file__, _make, progress)
