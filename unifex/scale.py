@@ -578,7 +578,8 @@ class _Worker:
         return _as_row(self.extract(part))
 
     def __call__(self, batch: dict) -> dict:
-        part = ray.cloudpickle.loads(batch['part'][0])
+        from ray import cloudpickle
+        part = cloudpickle.loads(batch['part'][0])
         try: row = self._row(part)
         except Exception as e: row = _NOTHING | {'error': f'{type(e).__name__}: {e}'}
         return {'number': batch['number'], **{k: [v] for k, v in row.items()}}
