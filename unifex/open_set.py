@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['OpenSet', 'open_set']
 
-# %% ../nbs/22_open_set.ipynb #f6ed3014
+# %% ../nbs/22_open_set.ipynb #b5822841
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -18,9 +18,9 @@ from .core import user_path
 from .evaluation import Embeddings, evaluate, exclusion_keys
 from .knn import knn
 from .metrics import auroc, micro_ap, recall_at_precision
-from .tables import read_columns, write_table
+from .tables import write_table
 
-# %% ../nbs/22_open_set.ipynb #2ea7e7b4
+# %% ../nbs/22_open_set.ipynb #4bd2fc73
 @dataclass(repr=False)
 class OpenSet:
     "First answers to queries, with their class in the index and without it"
@@ -40,7 +40,7 @@ class OpenSet:
             has_match=np.repeat([True, False], [n, m]),
             weights=np.repeat([(1 - unknown)/n, unknown/m], [n, m]))
 
-# %% ../nbs/22_open_set.ipynb #946d1ee8
+# %% ../nbs/22_open_set.ipynb #fea0a8e7
 def open_set(
     query: Embeddings,  # labeled; the pictures searched with, of classes that the model was not trained on
     index: Embeddings | None = None,  # the pictures searched; None: the queries themselves, leave-one-out
@@ -57,7 +57,7 @@ def open_set(
                'is_right': report.per_query['R@1'].to_numpy() == 1, 'score_without': 1 - without}
     return OpenSet(pd.DataFrame(answers))
 
-# %% ../nbs/22_open_set.ipynb #d05ddb7c
+# %% ../nbs/22_open_set.ipynb #7b0ce9a3
 @patch
 def threshold(
     self: OpenSet,
@@ -80,7 +80,7 @@ def precision(
     shown = all_['weights']*(all_['scores'] >= threshold)
     return float(shown[all_['is_right']].sum()/shown.sum()) if shown.any() else float('nan')
 
-# %% ../nbs/22_open_set.ipynb #e3ef1f6e
+# %% ../nbs/22_open_set.ipynb #d1a6a58e
 @patch
 def measures(
     self: OpenSet,
@@ -102,7 +102,7 @@ def to_frame(
     lines = [recall_at_precision(**self.pooled(unknown), precision=p) for p in precisions]
     return pd.DataFrame(lines, columns=['recall', 'threshold'], index=pd.Index(precisions, name='precision'))
 
-# %% ../nbs/22_open_set.ipynb #58a52656
+# %% ../nbs/22_open_set.ipynb #54180757
 @patch
 def caption(self: OpenSet, unknown: float = .5) -> str:
     "The measures in one line"
@@ -116,7 +116,7 @@ def __repr__(self: OpenSet): return f'{self.to_frame().round(3).to_string()}\n{s
 def _repr_html_(self: OpenSet):
     return f'{self.to_frame().to_html(float_format="{:.3f}".format, border=0)}<p><small>{escape(self.caption())}</small></p>'
 
-# %% ../nbs/22_open_set.ipynb #3a0e670c
+# %% ../nbs/22_open_set.ipynb #b034fd93
 @patch
 def save(
     self: OpenSet,
@@ -131,7 +131,7 @@ def load(
     path: str | Path,  # what `OpenSet.save` wrote
 ) -> OpenSet:
     "Read the answers"
-    answers = read_columns(user_path(path))
+    answers = pd.read_csv(user_path(path))
     missing = [name for name in ('score', 'is_right', 'score_without') if name not in answers]
     if missing: raise ValueError(f'{path} has no column {missing[0]}; give what OpenSet.save wrote')
-    return cls(answers.assign(is_right=answers.is_right == True))  # noqa: E712
+    return cls(answers)
