@@ -221,7 +221,7 @@ def _relaunched(
 @command
 def unifex_train(
     config: str,  # a preset's name or a YAML file
-    *data: str,  # folders with a folder for each class, or tables; else the configuration's data sets
+    *data: str,  # folders with a folder for each class, tables, zips, tars, Parquet; else the configuration's data sets
     output_dir: str = 'results',  # the run gets a folder of its own below
     overwrite: bool = False,  # replace another run of that name, once the new one is whole
     data_parallelism: bool = False,  # a process for each GPU, or each of --gpu-ids; the batch is shared out to them
@@ -283,7 +283,7 @@ def _say_stored(what: str, features, n: int):
 @command
 def unifex_extract(
     config: str,  # a preset's name or a YAML file
-    data: str = None,  # a folder with a folder for each class, or a table; else the configuration's data sets
+    data: str = None,  # a folder with a folder for each class, a table, a zip, a tar; else the configuration's data sets
     *,
     batch_size: int = 0,  # pictures a batch; 0: 32 on a CPU, 256 on a GPU
     rehash: bool = False,  # read all files again, whatever their time of change
@@ -337,7 +337,7 @@ def unifex_zero_shot(
 
 # %% ../nbs/42_cli.ipynb #b6cdd6da
 def _open_pictures(path: str, root: str, image: str, label: str, label_level: str):
-    "A folder or a table as table and root, by its own names of columns and its own level of labels; or as it is"
+    "A folder, a table or an archive as table and root, by its own names of columns and its own level of labels; or as it is"
     from unifex.core import user_path
     from unifex.datasets import load_pictures
     from unifex.images import IMAGE_EXTENSIONS
@@ -391,7 +391,7 @@ def _fill_on_ray(folder: Path, embedder: str, pictures, address: str, root: str,
 @command
 def unifex_index(
     embedder: str,  # a run, the folder of an embedder, or an address such as hf:owner/name; or, alone, an index
-    pictures: str = None,  # a folder, flat or nested, or a CSV or Parquet table; with --ray also shards
+    pictures: str = None,  # a folder, flat or nested, a table, a zip, a tar, Parquet or Arrow; with --ray also in stores
     index: str = None,  # folder of the index: made, or added to where it is one
     *,
     remove: str = '',  # first take out the rows for which this is true, such as "label = 'cup'"
