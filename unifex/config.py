@@ -461,15 +461,23 @@ def _check_loss(name):
     raise ConfigError(f"loss.name = {name!r} is unknown; the head's own cross-entropy is 'CrossEntropyLoss'")
 
 # %% ../nbs/30_config.ipynb #4a06d694
-def presets() -> list[str]:
-    "Names of the presets in the package"
-    return sorted(Path(f.name).stem for f in files('unifex').joinpath('presets').iterdir() if f.name.endswith('.yaml'))
+def _preset_file(name): return files('unifex').joinpath('presets', f'{name}.yaml')
+
+def presets() -> dict[str, str]:  # name -> what it is for, in one line; those for pictures of one's own first
+    "The presets in the package"
+    first = 'photos', 'icons', 'quickstart'
+    def rank(name): return next((i for i, start in enumerate(first) if name.startswith(start)), len(first)), name
+    names = (Path(f.name).stem for f in files('unifex').joinpath('presets').iterdir() if f.name.endswith('.yaml'))
+    return {name: _preset_file(name).read_text(encoding='utf-8').splitlines()[0].lstrip('# ')
+            for name in sorted(names, key=rank)}
 
 def _read_yaml(source: str | Path) -> dict:
     "The text of a preset, a YAML file or the `config.yaml` in a run's folder, as a nested dictionary"
     path = Path(source).expanduser()
-    if path.is_dir(): path = path/'config.yaml'
-    if str(source) in presets(): path = files('unifex').joinpath('presets', f'{source}.yaml')
+    if str(source) in presets(): path = _preset_file(source)
+    elif path.is_dir() and not (path/'config.yaml').is_file():
+        raise ConfigError(f'{source} holds no config.yaml, so it is no run; pictures come after a preset: photos {source}')
+    elif path.is_dir(): path = path/'config.yaml'
     elif not path.is_file():
         if path.suffix in ('.yaml', '.yml'): raise ConfigError(f'there is no file {source}{nearest_path(path)}')
         raise ConfigError(f'no preset and no file is called {str(source)!r}{nearest(source, presets())}')
