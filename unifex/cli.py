@@ -9,6 +9,7 @@ __all__ = ['command', 'unifex_train', 'unifex_quickstart', 'unifex_extract', 'un
 # %% ../nbs/42_cli.ipynb #259ffd39
 import argparse
 import contextlib
+import difflib
 import inspect
 import json
 import os
@@ -225,7 +226,7 @@ def _relaunched(
     if status: raise SystemExit(status)
     return status == 0
 
-# %% ../nbs/42_cli.ipynb #45bbc770
+# %% ../nbs/42_cli.ipynb #b594c5d3
 def _config_and_data(
     config: str,  # first word, '' for none
     data: Iterable[str],  # the others
@@ -236,7 +237,8 @@ def _config_and_data(
     from unifex.core import user_path
     words, path = [*filter(None, data)], user_path(config)
     is_config = path.suffix in ('.yaml', '.yml') or (path/'config.yaml').is_file()
-    is_pictures = bool(config) and not is_config and (path.exists() or bool(path.suffix) or os.sep in config)
+    is_misspelled = difflib.get_close_matches(config, presets()) and not path.exists()
+    is_pictures = bool(config) and not is_config and not is_misspelled
     if config in presets():
         is_pictures = is_pictures and not words and not load_config(config).dataset.names
         if is_pictures: print(f'{config} is taken as the folder, not as the preset of that name')

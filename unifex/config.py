@@ -6,6 +6,7 @@
 __all__ = ['Config', 'config_keys', 'config_docs', 'ConfigError', 'presets', 'load_config', 'override', 'save_config']
 
 # %% ../nbs/30_config.ipynb #9d0cbf9f
+import importlib.util
 import inspect
 import re
 import sys
@@ -461,6 +462,13 @@ def _check_loss(name):
     raise ConfigError(f"loss.name = {name!r} is unknown; the head's own cross-entropy is 'CrossEntropyLoss'")
 
 # %% ../nbs/30_config.ipynb #4a06d694
+def _for_machine(values: dict) -> dict:
+    "A preset with what it takes where a package is installed: `where_installed` names it"
+    for package, more in (values.pop('where_installed', None) or {}).items():
+        if not importlib.util.find_spec(package): continue
+        for key, value in _flat(more): _put(values, key, value)
+    return values
+
 def _preset_file(name): return files('unifex').joinpath('presets', f'{name}.yaml')
 
 def presets() -> dict[str, str]:  # name -> what it is for, in one line; those for pictures of one's own first
@@ -483,7 +491,7 @@ def _read_yaml(source: str | Path) -> dict:
         raise ConfigError(f'no preset and no file is called {str(source)!r}{nearest(source, presets())}')
     try: values = yaml.safe_load(path.read_text(encoding='utf-8')) or {}
     except yaml.YAMLError as e: raise ConfigError(f'{source} is not valid YAML: {e}') from None
-    if isinstance(values, dict): return values
+    if isinstance(values, dict): return _for_machine(values)
     raise ConfigError(f'{source} must be a mapping of keys to values, not {type(values).__name__}')
 
 # %% ../nbs/30_config.ipynb #df8f01d9

@@ -152,7 +152,7 @@ def _send(run, checkpoint=None):
                         f"Again with load_run('{run.folder}').push(checkpoints=True)"))
     if uploads: checkpoint.tidy()
 
-# %% ../nbs/37_learner.ipynb #8efc38b2
+# %% ../nbs/37_learner.ipynb #f56d0325
 def _default_config(data, overrides):
     "The preset to take where none is named: 'photos' for pictures of one's own"
     named = {'data', 'dataset__data', 'names', 'dataset__names'} & set(overrides)
@@ -175,7 +175,7 @@ def _say_default(cfg):
     "Which preset was taken without being asked for, and what would be better"
     b, device = cfg.model.backbone, config_device(cfg)
     print(f'preset {cfg.model.name}: {b.model_name} at {b.img_size} pixels on {device}, for photographs; '
-          f'icons, logos and drawings have the preset icons; {_better_here(device, _hub_answers())}')
+          f'for icons, logos and drawings take icons\n{_better_here(device, _hub_answers())}')
 
 # %% ../nbs/37_learner.ipynb #805bc8f8
 _LONGEST = 100  # bytes of a name; what is written beside a folder is called longer
