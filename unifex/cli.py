@@ -494,12 +494,18 @@ def _save_figure(figure, path: str):
         figure.savefig(tmp, dpi=110, bbox_inches='tight', format=Path(path).suffix[1:] or 'png')
 
 # %% ../nbs/42_cli.ipynb #c77b864c
-def _print_neighbors(neighbors, names, root):
-    "The neighbors of each query below its name"
+def _cosine(text: str) -> float | str | None:
+    "What `--min-score` asks for"
+    if text in ('', 'auto'): return text or None
+    try: return float(text)
+    except ValueError: raise ValueError(f'--min-score is a cosine or auto, not {text!r}') from None
+
+def _print_neighbors(neighbors, names, root, none: str = ''):
+    "The neighbors of each query below its name, or `none`; nothing of a picture that cannot be read, as a warning says"
     for i, name in enumerate(names):
         rows = neighbors[neighbors['query'] == i].drop(columns='query')
-        if not len(rows): continue  # it could not be read, as a warning has said
-        print(f'{name}\n{rows.round(3).to_string(index=False)}\n')
+        said = rows.round(3).to_string(index=False) if len(rows) else none
+        if said: print(f'{name}\n{said}\n')
     print(f'Paths are relative to {root}')
 
 # %% ../nbs/42_cli.ipynb #5574affd
@@ -509,7 +515,7 @@ def unifex_search(
     *pictures: str,  # pictures to search for
     k: int = 5,  # so many neighbors
     where: str = '',  # only among the rows for which this is true, such as "domain = 'shoes' and price < 90"
-    min_score: float = -1.,  # only neighbors whose cosine is at least this
+    min_score: str = '',  # only neighbors whose cosine is at least this; auto: as the training calibrated it
     root: str = '',  # where the pictures of the index lie now, if not where they lay; of several name=FOLDER,...
     exclude_self: bool = False,  # leave out the picture searched for, where it is in the index
     expand: int = 0,  # add so many of its nearest neighbors to a query, and search again
@@ -528,11 +534,12 @@ def unifex_search(
       unifex_search results/quickstart photo.jpg --k 10 --save found.png
       unifex_search my_index front.jpg back.jpg --together --expand 2
       unifex_search my_index photo.jpg --where "domain = 'shoes'" --min-score .6
+      unifex_search results/quickstart photo.jpg --min-score auto     maybe none of these
       unifex_search my_index --serve"""
     if not serve and not pictures: raise ValueError('give a picture, or --serve')
     found = _open_index(index, root)
     if engine != 'auto': found.embedder.engine_name = engine
-    how = dict(where=where or None, min_score=min_score if min_score > -1 else None, expand=expand)
+    how = dict(where=where or None, min_score=_cosine(min_score), expand=expand)
     if serve:
         from unifex.serve import serve as serve_page
         return serve_page(found, host=host, port=port, k=max(k, 12), max_mb=upload_mb, max_pixels=max_pixels, **how)
@@ -541,8 +548,9 @@ def unifex_search(
     how |= dict(exclude=exclude, together=together, max_pixels=max_pixels)
     neighbors = found.search(list(pictures), k, **how).drop(columns='class_id', errors='ignore')
     if together: neighbors.insert(0, 'query', 0)
-    _print_neighbors(neighbors, [' and '.join(pictures)] if together else pictures, found.root)
-    if save:
+    none = 'none of these' if min_score else ''
+    _print_neighbors(neighbors, [' and '.join(pictures)] if together else pictures, found.root, none)
+    if save and len(neighbors):
         from unifex.plots import plot_neighbors
         first = neighbors['query'].iloc[0]
         _save_figure(plot_neighbors(pictures[first], neighbors[neighbors['query'] == first], found.root), save)

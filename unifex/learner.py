@@ -31,7 +31,7 @@ from .hub import HubError, reachable
 from .margin_model import mixed_precision
 from .runs import (
     Run, check_claim, check_place, claim_run, cloud_hub, config_head, publish_run, save_head, save_index, save_judged,
-    save_results)
+    save_open_set, save_results)
 from .splits import query_index, split_mask
 from .tables import CLASS, write_table
 from .training import (
@@ -110,6 +110,8 @@ def _save_rest(training, folder, reports):
     if training.final:
         with steps('what was judged', same_call):
             save_judged(training.embedder.neck, training.vectors, data.table, folder)
+    if 'the index' not in steps.failed:
+        with steps('open_set.csv', same_call): save_open_set(training.vectors, data.table, folder)
     if training.choice is not None:
         with steps('selection.csv', same_call): write_table(_selection_table(training.choice), folder/'selection.csv')
     with steps('loss.png', 'learn.recorder.plot_loss()'): _save_losses(learn, folder)
@@ -387,6 +389,7 @@ def _save_zero_shot(cfg, embedder, data, folder):
         vectors = embedder.embed_features(data.features.x).cpu().numpy()
         with steps('the index', 'unifex_index FOLDER PICTURES INDEX'):
             save_index(vectors, data.table, data.root, folder)
+            save_open_set(vectors, data.table, folder)
         name = f'zero-shot, {cfg.model.neck.type}, {embedder.out_dim}'
         if query_index(data.table)[0].any():
             _save_scores(steps, folder, lambda: {name: evaluate_held_out(vectors, data.table)})
