@@ -185,6 +185,7 @@ def _print_run(run, hint: str):
     if len(run.results) and run.report is not None:
         print(f'\n{run.results.index[-1]}, with 95 % intervals')
         _print_report(run.report)
+    if (run.folder/'summary.txt').exists(): print(f'\n{run.summary}')
     _print_folder(run.folder, f'{hint} {shlex.quote(str(run.folder))}' + ' PICTURE'*(hint == 'unifex_search'))
 
 def _as_results(run) -> dict:

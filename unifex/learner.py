@@ -20,7 +20,7 @@ from fastai.learner import Learner
 from .checkpoints import tidy_checkpoints
 from .choosing import cannot_select, select, selects
 from .config import Config, ConfigError, load_config, override
-from .core import atomic_path, printable, require_packages, torch_defaults, user_path
+from .core import atomic_path, printable, require_packages, torch_defaults, user_path, write_text
 from .datasets import get_card, has_dataset
 from .distributed import init_ranks, rank0_only, ranks
 from .embedder import load_embedder, zero_shot_embedder
@@ -29,6 +29,7 @@ from .evaluation import Report, check_held_out, evaluate_held_out
 from .exports import export
 from .hub import HubError, reachable
 from .margin_model import mixed_precision
+from .reading import summarize_run
 from .runs import (
     Run, check_claim, check_place, claim_run, cloud_hub, config_head, publish_run, save_head, save_index, save_judged,
     save_open_set, save_results)
@@ -82,11 +83,18 @@ def _save_neighbors(folder):
     run = Run(folder)
     if query_index(run.embeddings.table)[0].any(): _save_figure(run.show_results(), folder/'retrieval.png')
 
+def _save_summary(reports, folder):
+    "What the scores say, in words"
+    run = Run(folder)
+    said = summarize_run(reports, run.embeddings.table, run.open_set if reports else None)
+    write_text(folder/'summary.txt', said + '\n')
+
 def _save_scores(steps, folder, make_reports):
     "`results.csv`, without rows where they cannot be made; none where the run lacks what it needs"
     reports = {}
     with steps('the scores', "load_run('FOLDER').evaluate()"): reports = make_reports()
     if {'the head', 'the index'} & set(steps.failed): return
+    with steps('summary.txt', 'the same call'): _save_summary(reports, folder)
     with steps('results.csv', 'the same call, once there is room'): save_results(reports, folder)
 
 # %% ../nbs/37_learner.ipynb #a5cb6fb4
