@@ -178,6 +178,11 @@ def classes(self: Run) -> pd.DataFrame:
     path = _existing(self.folder, 'classes.csv')
     return _read_table(path, 'class_id', 'Run.embeddings.table says the same')
 
+@patch(as_prop=True)
+def summary(self: Run) -> str:
+    "What its training has come to, in words; see `unifex.reading`"
+    return _existing(self.folder, 'summary.txt').read_text(encoding='utf-8').strip()
+
 @patch
 def __repr__(self: Run):
     try:
@@ -191,7 +196,7 @@ def __repr__(self: Run):
 
 # %% ../nbs/35_runs.ipynb #a6d41e4b
 _FETCHED = ('config.yaml', 'card.json', 'model.safetensors', 'results.csv', 'selection.csv', 'log.csv', 'classes.csv',
-            'head.safetensors', 'open_set.csv', 'index/*', 'judged/*')
+            'head.safetensors', 'summary.txt', 'open_set.csv', 'index/*', 'judged/*')
 
 def load_run(
     folder: str | Path,  # of a run, or its address on a hub, such as 'hf:owner/name'
@@ -670,7 +675,7 @@ def cloud_hub(
 
 # %% ../nbs/35_runs.ipynb #728912a3
 _GIVEN = ('embedder.pt', 'results.csv', 'selection.csv', 'log.csv', 'classes.csv', 'head.safetensors', 'loss.png',
-          'open_set.csv', 'judged/neck.json', 'judged/neck.safetensors')
+          'summary.txt', 'open_set.csv', 'judged/neck.json', 'judged/neck.safetensors')
 
 def _public_config(cfg):
     "`cfg` without the paths of this machine"
