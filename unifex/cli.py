@@ -373,7 +373,7 @@ def unifex_zero_shot(
 
 # %% ../nbs/42_cli.ipynb #b6cdd6da
 def _open_pictures(path: str, root: str, image: str, label: str, label_level: str):
-    "A folder or a table as table and root, by its own names of columns and its own level of labels; or as it is"
+    "A folder, a table or an archive as table and root, by its own names of columns and its own level of labels; or as it is"
     from unifex.core import user_path
     from unifex.datasets import load_pictures
     from unifex.images import IMAGE_EXTENSIONS
@@ -427,7 +427,7 @@ def _fill_on_ray(folder: Path, embedder: str, pictures, address: str, root: str,
 @command
 def unifex_index(
     embedder: str,  # a run, the folder of an embedder, or an address such as hf:owner/name; or, alone, an index
-    pictures: str = None,  # a folder, flat or nested, or a CSV or Parquet table; with --ray also shards
+    pictures: str = None,  # a folder, flat or nested, a table, a zip, a tar, Parquet or Arrow; with --ray also in stores
     index: str = None,  # folder of the index: made, or added to where it is one
     *,
     remove: str = '',  # first take out the rows for which this is true, such as "label = 'cup'"
