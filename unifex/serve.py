@@ -198,7 +198,8 @@ _MOST = 200  # neighbors in an answer
 def about(self: _Answers, request):
     domains = self.values('domain')
     return _json({'limit': self.limit, 'k': self.k, 'most': _MOST, 'text': f'{len(self.index):,} pictures',
-                  'domains': [*domains.head(100).items()], 'labels': len(self.values('label'))})
+                  'domains': [*domains.head(100).items()], 'labels': len(self.values('label')),
+                  'min_score': self.index.min_score})
 
 @patch
 def labels(self: _Answers, request):

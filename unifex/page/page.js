@@ -1,7 +1,7 @@
 const $ = id => document.getElementById(id)
 let limit = Infinity  // bytes of an upload
 let most = 200, k = 12, shown = 12  // neighbors: at most, at first, now
-let hasDomains = false
+let hasDomains = false, calibrated = null  // a score, rounded up as the slider has it
 let query = []  // {name, src, id} of the index, or {name, src, vector}
 let found = []  // neighbors, the best first
 let trouble = ''  // what is said in place of neighbors
@@ -140,7 +140,7 @@ function showFound() {
   }
   $('found').replaceChildren(...cards)
   $('more').hidden = found.length < shown || shown >= most
-  $('least-shown').textContent = least() ? least().toFixed(2) : 'any'
+  $('least-shown').textContent = (least() ? least().toFixed(2) : 'any') + (least() == calibrated ? ' (calibrated)' : '')
   if (!query.length) return
   if (trouble) say(trouble, true)
   else if (!found.length) say('No picture passes the filter.')
@@ -267,7 +267,10 @@ ask('/about').then(about => {
     option.value = name
     return option
   }))
-  if (about.threshold) $('least').value = about.threshold
+  if (about.min_score > 0) {
+    calibrated = Math.ceil(about.min_score*100)/100
+    $('least').value = calibrated
+  }
   showFound()
   if (location.hash == '#map') showView('map')
 }).catch(e => say(e.message, true))
