@@ -492,7 +492,10 @@ def _check_there(table, root, start):
     first = table.image.iloc[0]
     if isinstance(root, Roots): raise DatasetError(f'none of the {len(table):,} pictures is below {root}; give root=')
     nearby = [Path.cwd(), *(parent for o in (start, root) for parent in Path(os.path.abspath(o)).parents)]
+    nearby += sorted(o for o in Path(root).glob('*') if o.is_dir())
     there = next((f'; {folder} has it' for folder in nearby if (folder/decode_name(first)).is_file()), '')
+    ending = next((o for o in IMAGE_EXTENSIONS if picture_exists(root/(decode_name(first) + o))), '')
+    if ending: raise DatasetError(f'{first} is not there, but {first}{ending} is: add the endings to the list')
     raise DatasetError(f'none of the {n_missing:,} pictures is below {os.path.abspath(root)}, not {first} for one{there}; give root= '
                        '(--root), the folder that the paths are relative to')
 
@@ -667,6 +670,15 @@ def _refuse(source):
     if text.lower().endswith(IMAGE_EXTENSIONS) and os.path.isfile(user_path(source)):
         raise DatasetError(f'{text} is one picture; give the folder that it lies in, or a table')
 
+# %% ../nbs/04_datasets.ipynb #fa9217dd
+def _holds_pictures(path, image, root):
+    "Whether a Parquet file has the pictures in it, and not only thumbnails of files that it lists"
+    if not has_pictures(path): return False
+    try:
+        first = read_columns(path, [image])[image].iloc[0]
+        return not (isinstance(first, str) and first and picture_exists(root/first))
+    except (ValueError, IndexError): return True
+
 # %% ../nbs/04_datasets.ipynb #3a1f387a
 def load_pictures(
     source: str | Path | pd.DataFrame,  # folder, flat or with a folder for each class; table; archive, or folder of such
@@ -690,7 +702,7 @@ def load_pictures(
     if path.is_dir(): return _load_folder(path, label_level, exclude, columns)
     if not path.is_file(): raise DatasetError(f'there is no folder or table {path}{nearest_path(path)}')
     ending = path.suffix.lower()
-    if ending in ('.zip', '.tar', '.arrow') or ending in ARCHIVES and has_pictures(path):
+    if ending in ('.zip', '.tar', '.arrow') or ending in ARCHIVES and _holds_pictures(path, image, root or path.parent):
         return _load_archives([path], path.parent, label_level, columns, path.name)
     rows, start = json_table(path, root) if ending == '.json' else (read_columns(path), None)
     if start: columns['image'], root = 'image', None

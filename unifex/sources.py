@@ -58,7 +58,8 @@ def plain_columns(
     "The columns of words and numbers"
     import pyarrow as pa
     kinds = pa.types
-    plain = kinds.is_string, kinds.is_large_string, kinds.is_integer, kinds.is_floating, kinds.is_boolean
+    text = kinds.is_string, kinds.is_large_string, kinds.is_dictionary  # of categories
+    plain = *text, kinds.is_integer, kinds.is_floating, kinds.is_boolean
     return [field.name for field in schema if any(is_kind(field.type) for is_kind in plain)]
 
 # %% ../nbs/03_sources.ipynb #dd346b32
