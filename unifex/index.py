@@ -23,6 +23,7 @@ import numpy as np
 import pandas as pd
 from fastcore.basics import patch
 
+from .archives import picture_exists
 from .core import as_root, atomic_path, decode_name, encode_name, nearest, path_below, plain_root
 from .core import require_packages, user_path
 from .embedder import Embedder, Pictures, as_pictures, load_embedder, warn_failed
@@ -505,7 +506,7 @@ def _in_root(index, item):
     if index.root is None or not isinstance(item, (str, os.PathLike)): return item
     try: there = index.root/decode_name(os.fspath(item))
     except ValueError: return item  # of several folders, none is called so
-    return there if not user_path(item).exists() and there.is_file() else item
+    return there if not user_path(item).exists() and picture_exists(there) else item
 
 def _embed_query(index, query, max_pixels: int) -> _Query:
     "The vectors of pictures; those of several that cannot be read are left out, with a warning"

@@ -70,7 +70,7 @@ def _naming(ds):
 def _is_data_root(names, data):
     "Whether `data` is the folder of the data sets that a preset names, and not pictures of one's own; says which"
     is_folder = isinstance(data, (str, Path)) and user_path(data).is_dir()
-    if not is_folder or names == Config().dataset.names: return False
+    if not is_folder or names in ([], Config().dataset.names): return False
     is_root = any(has_dataset(name, data) for name in names)
     files = ' and '.join(file for name in names[:3] for file in get_card(name).files[:1])
     if is_root: text = f"{data} is taken as the data root of {', '.join(names)}"
