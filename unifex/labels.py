@@ -101,7 +101,7 @@ def _at_true_share(p, share, steps=50):
 
 # %% ../nbs/25_labels.ipynb #1abe1516
 def _probabilities(margins, tried, is_planted, keep):
-    "(N,) probability that a label was planted, learned from the votes `tried` with planted labels, of the rows in `keep`"
+    "(N,) probability that a label was planted, learned from votes `tried` with planted labels, on the rows in `keep`"
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
