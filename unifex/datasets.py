@@ -516,7 +516,8 @@ def _load_table(df, start, root, **columns):
     if has_class_ids(table): table = table.assign(class_id=pd.to_numeric(table.class_id).astype(np.int64))
     else: table = table.rename(columns={'class_id': 'own_class_id'})
     _check_there(table, found, start)
-    return table, found
+    if isinstance(found, Roots) or not found.is_file(): return table, found
+    return table.assign(image=f'{encode_name(found.name)}/' + table.image), found.parent  # an archive as the root
 
 def _walked_table(folder, walk, dataset, domain, label_level):
     "The annotation table of a walk, with labels where the pictures lie in folders"
@@ -638,7 +639,9 @@ def _load_folder(folder, label_level, exclude, columns):
     archives = _archives_of(folder, walk)
     if archives: return _load_archives(archives, folder, label_level, columns, name)
     _tell_passed_over(folder, walk)
-    raise DatasetError(f'{folder}: no pictures in this folder; expected {_KINDS}')
+    without = first_few(f'{ending} files' for ending in ARCHIVES if ending in walk.over)
+    mend = f'its {without} have none' if without else f'expected {_KINDS}'
+    raise DatasetError(f'{folder}: no pictures in this folder; {mend}')
 
 # %% ../nbs/04_datasets.ipynb #f9ab63f6
 _REFUSED = {  # what a name ends in -> what to do
