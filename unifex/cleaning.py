@@ -223,12 +223,12 @@ def _label_findings(vectors, table, copies, min_score):
     return [_as_findings(_nearest_of_class(vectors, table, wrong), table, 'suspicious label'),
             _as_findings(one, table, 'similar classes'), _as_findings(two, table, 'mixed class')]
 
-def _features_of(embedder, vectors, table, root):
+def _features_of(embedder, vectors, table, root, **how):
     "(N, D) of the rows: as given, by a function of the table, or by the backbone of the embedder"
     if callable(vectors): vectors = vectors(table)
     if vectors is None:
         paths = [safe_join(root, image) for image in table.image]
-        vectors = embedder.features(Pictures(paths))
+        vectors = embedder.features(Pictures(paths), **how)
     vectors = getattr(vectors, 'x', getattr(vectors, 'vectors', vectors))
     if len(vectors) == len(table): return np.asarray(vectors, np.float32)
     raise ValueError(f'{len(vectors):,} vectors, but {len(table):,} pictures that can be read')
@@ -247,7 +247,7 @@ def find_problems(
     embedder: Embedder | None = None,  # whose backbone looks at the pictures; None: only the files are looked at
     vectors=None,  # in place of its features: a function of the table of readable rows that gives (N, D) numbers
     min_score: float = .5,  # least probability that a label is wrong
-    turned: bool = True,  # look for pictures on their side as well, which takes up to 900 more looks
+    turned: bool = False,  # look for pictures on their side as well, which takes up to 900 more looks
     num_workers: int = 4,  # threads
     max_pixels: int = MAX_PIXELS,  # larger pictures count as unreadable; 0: no limit
     min_side: int = 32,  # pictures with a shorter side, in pixels, are tiny
@@ -263,8 +263,9 @@ def find_problems(
     good = np.flatnonzero(seen.problem.isna())
     if (embedder is not None or vectors is not None) and len(good):
         rows = table.iloc[good].reset_index(drop=True)
-        x = _features_of(embedder, vectors, rows, root)
-        near = _near_copies(x, rows, root, num_workers=num_workers, max_pixels=max_pixels, progress=progress)
+        how = dict(num_workers=num_workers, max_pixels=max_pixels, progress=progress)
+        x = _features_of(embedder, vectors, rows, root, **how)
+        near = _near_copies(x, rows, root, **how)
         copies = pd.concat([copies, near.assign(a=good[near.a], b=good[near.b])])
         found += _label_findings(x, rows, copies_among(copies, np.isin(np.arange(len(table)), good)), min_score)
         if turned and embedder: found.append(_as_findings(_find_turned(rows, root, x, embedder), rows, 'turned'))
