@@ -15,12 +15,13 @@ import warnings
 from contextlib import contextmanager
 from copy import copy
 from datetime import timedelta
-from itertools import chain, islice
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+import torch
 from fastcore.basics import patch
 
 from .core import as_root, atomic_path, decode_name, encode_name, nearest, path_below, plain_root
@@ -28,7 +29,7 @@ from .core import require_packages, user_path
 from .embedder import Embedder, Pictures, as_pictures, load_embedder, warn_failed
 from .evaluation import Embeddings
 from .images import MAX_PIXELS, ImageError
-from .knn import expand_vectors, knn_chunks
+from .knn import expand_vectors
 from .tables import DuplicateImageError, make_table
 
 # %% ../nbs/23_index.ipynb #bb5a0d37
@@ -59,13 +60,15 @@ def embeddings(self: Embedder,
 
 # %% ../nbs/23_index.ipynb #66e9dfd4
 _TABLE, _EMBEDDER, _META = 'pictures', 'embedder', b'unifex'
-_BATCH = 2**17  # rows read at a time
+_BATCH = 2**14  # rows read at a time
 _INDEX_CACHE, _METADATA_CACHE = 512*2**20, 64*2**20  # bytes that an open index may keep in memory
+_READ_AHEAD = 64*2**20  # bytes that LanceDB reads before they are wanted, of 2 GiB as it would
 
 def _connect(place: str):
     "LanceDB at a folder, an address, or 'memory://'"
     require_packages('an index', 'lancedb')
     import lancedb
+    os.environ.setdefault('LANCE_DEFAULT_IO_BUFFER_SIZE', str(_READ_AHEAD))
     warnings.filterwarnings('ignore', 'lancedb fork support', RuntimeWarning)  # worker processes ask it nothing
     session = lancedb.Session(index_cache_size_bytes=_INDEX_CACHE, metadata_cache_size_bytes=_METADATA_CACHE)
     return lancedb.connect(place, session=session, read_consistency_interval=timedelta(0))
@@ -214,21 +217,38 @@ def _attach(index: Index, path, embedder, database):
     "Make `index` a view of the table in a LanceDB database"
     lance = database.open_table(_TABLE)
     index.path, index.lance, index._database, index._embedder = path, lance, database, embedder
-    index._is_checked, index._largest = False, (-1, -1)
+    index._is_checked, index._largest, index._known = False, (-1, -1), None
     index.failed = pd.DataFrame({'image': [], 'error': []})
-    index.dim = lance.schema.field('vector').type.list_size
-    root = _meta(lance).get('root')
+    schema = lance.schema
+    index.dim = schema.field('vector').type.list_size
+    root = _meta(schema).get('root')
     index.root = as_root(root) if root else None
 
-def _meta(lance) -> dict:
-    "What the table says of itself: `root`, `embedder` and how it is searched"
-    said = (lance.schema.field('vector').metadata or {}).get(_META)
+def _meta(schema) -> dict:
+    "What a table says of itself: `root`, `embedder` and how it is searched"
+    said = (schema.field('vector').metadata or {}).get(_META)
     return json.loads(said) if said else {}
 
-def _set_meta(lance, **values):
+def _set_meta(index: Index, **values):
     "Change it, in one step that a kill leaves done or not"
-    text = json.dumps(_meta(lance) | values)
-    lance.update_field_metadata({'path': 'vector', 'metadata': {_META.decode(): text}})
+    text = json.dumps(_state(index).meta | values)
+    index.lance.update_field_metadata({'path': 'vector', 'metadata': {_META.decode(): text}})
+
+class _State(NamedTuple):
+    "What there is to know of a table, at one version of it"
+    version: int
+    schema: object  # of Arrow
+    meta: dict
+    is_built: bool  # there is an IVF
+
+def _state(index: Index) -> _State:
+    "That of now; a table that has not changed is asked for its version only"
+    version, lance = index.lance.version, index.lance
+    if index._known is None or index._known.version != version:
+        schema = lance.schema
+        is_built = any('vector' in found.columns for found in lance.list_indices())
+        index._known = _State(version, schema, _meta(schema), is_built)
+    return index._known
 
 def _create(path, rows, meta: dict, **kwargs):
     "A LanceDB database with a table of Arrow rows, or of a reader of them; whole or not there"
@@ -248,30 +268,26 @@ def _check_embedder(index: Index, embedder: Embedder):
                          f'the index holds {index.dim} a picture')
     made = index.fingerprint
     if not made or embedder.fingerprint() == made: return
-    by = _meta(index.lance).get('model', 'another one')
+    by = _state(index).meta.get('model', 'another one')
     raise ValueError(f'{_model_name(embedder)} (fingerprint {embedder.fingerprint()[:8]}) '
                      'did not make the vectors of this index, '
                      f'{by} (fingerprint {made[:8]}) did: open it without an embedder, or make an index anew')
 
 # %% ../nbs/23_index.ipynb #cb07de53
-def _columns(index: Index) -> list[str]:
-    "Those of the annotation table"
-    return [name for name in index.lance.schema.names if name not in ('id', 'vector', _CONTENT)]
-
 @patch(as_prop=True)
 def columns(self: Index) -> list[str]:
     "The columns that a filter can name and a search brings"
-    return _columns(self)
+    return [name for name in _state(self).schema.names if name not in ('id', 'vector', _CONTENT)]
 
 @patch(as_prop=True)
 def fingerprint(self: Index) -> str:
     "That of the embedder which made the vectors; '' where it is not known"
-    return _meta(self.lance).get('embedder', '')
+    return _state(self).meta.get('embedder', '')
 
 @patch(as_prop=True)
 def is_built(self: Index) -> bool:
     "Whether there is an IVF"
-    return any('vector' in found.columns for found in self.lance.list_indices())
+    return _state(self).is_built
 
 @patch
 def count(self: Index,
@@ -280,17 +296,17 @@ def count(self: Index,
     "How many pictures there are"
     with _lance_errors(self.path, where, self.columns): return self.lance.count_rows(where)
 
-def _batches(index: Index, columns: list[str], where: str | None = None):
+def _batches(index: Index, columns: list[str], where: str | None = None, size: int = _BATCH):
     "Arrow batches of rows, few of them in memory"
     asked = index.lance.search().select(columns)
     if where is not None: asked = asked.where(where)
     with _lance_errors(index.path, where, index.columns):
-        for batch in asked.to_batches(batch_size=_BATCH): yield _plain(batch)
+        for batch in asked.to_batches(batch_size=size): yield _plain(batch)
 
 def _read(index: Index, columns: list[str], where: str | None = None):
     "Rows as one Arrow table"
     import pyarrow as pa
-    schema = _plain(index.lance.schema.empty_table()).schema
+    schema = _plain(_state(index).schema.empty_table()).schema
     schema = pa.schema([schema.field(name).remove_metadata() for name in columns])
     batches = [pa.RecordBatch.from_arrays(b.columns, schema=schema) for b in _batches(index, columns, where)]
     return pa.Table.from_batches(batches, schema)
@@ -322,7 +338,7 @@ def rows(self: Index,
 ) -> pd.DataFrame:  # `id` and the columns
     "What is known of pictures"
     columns = self.columns if columns is None else list(columns)
-    unknown = [c for c in columns if c not in self.lance.schema.names]
+    unknown = [c for c in columns if c not in _state(self).schema.names]
     if unknown: raise ValueError(f'the index has no column {unknown[0]!r}{nearest(unknown[0], self.columns)}')
     if ids is not None and where is not None: raise TypeError('rows takes ids or where, not both')
     found = _read(self, ['id', *columns], where) if ids is None else _by_id(self, ids, columns)
@@ -442,11 +458,11 @@ def _next_id(index: Index) -> int:
 def _fit_columns(index: Index, rows):
     "Arrow rows with the columns of the index, to which new ones are added first"
     import pyarrow as pa
-    schema = index.lance.schema
+    schema = _state(index).schema
     new = [field for field in rows.schema if field.name not in schema.names]
     if new: index.lance.add_columns(pa.schema(new))
     columns = {}
-    for field in index.lance.schema:
+    for field in _state(index).schema:
         if field.name not in rows.schema.names: column = pa.nulls(len(rows), field.type)
         else: column = rows[field.name]
         try: columns[field.name] = column.cast(field.type)
@@ -551,17 +567,32 @@ def _excluded_ids(exclude) -> np.ndarray:
 # %% ../nbs/23_index.ipynb #dc65243a
 _FEW = 4  # exact queries that LanceDB is asked for one by one
 
-def _ask(index: Index, q: np.ndarray, k: int, where: str | None, columns: list[str], exact: bool) -> pd.DataFrame:
-    "Neighbors by LanceDB: number (of the query), score, id and `columns`"
-    asked = index.lance.search(q).distance_type('dot').limit(k).select(['id', *columns, '_distance'])
+class _Found(NamedTuple):
+    "Neighbors by query, of each the best first"
+    number: np.ndarray  # (n,) of the query
+    score: np.ndarray  # (n,) cosine
+    rows: object  # (n,) Arrow table of ids and what else was asked for
+
+    def take(self, at): return _Found(self.number[at], self.score[at], self.rows.take(at))
+
+    @property
+    def ids(self): return self.rows['id'].to_numpy()
+
+    @property
+    def rank(self): return np.arange(len(self.number)) - np.searchsorted(self.number, self.number) + 1
+
+def _ask(index: Index, q: np.ndarray, k: int, where: str | None, columns: list[str], exact: bool) -> _Found:
+    "Neighbors by LanceDB, with `columns`"
+    asked = index.lance.search(q, 'vector', 'vector').distance_type('dot').limit(k)
+    asked = asked.select(['id', *columns, '_distance'])
     if where is not None: asked = asked.where(where)
     if exact: asked = asked.bypass_vector_index()
     else: asked = _probe(index, asked, where)
     known = () if where is None else index.columns
-    with _lance_errors(index.path, where, known): found = _plain(asked.to_arrow())
-    number = found['query_index'].to_numpy() if 'query_index' in found.column_names else np.zeros(len(found), int)
-    df = found.select(['id', *columns]).to_pandas()
-    return df.assign(number=number, score=1 - found['_distance'].to_numpy())
+    with _lance_errors(index.path, where, known): found = asked.to_batches().read_all()
+    is_one = 'query_index' not in found.column_names
+    number = np.zeros(len(found), int) if is_one else found['query_index'].to_numpy()
+    return _Found(number, 1 - found['_distance'].to_numpy(), _plain(found.select(['id', *columns])))
 
 def _frozen(index: Index) -> Index:
     "The index as it is now, whatever is added or removed meanwhile"
@@ -570,50 +601,53 @@ def _frozen(index: Index) -> Index:
     frozen.lance.checkout(index.lance.version)
     return frozen
 
-def _scan(index: Index, q: np.ndarray, k: int, where: str | None, columns: list[str]) -> pd.DataFrame:
+def _scan(index: Index, q: np.ndarray, k: int, where: str | None, columns: list[str]) -> _Found:
     "The same of many queries in one pass over the table"
-    index, ids = _frozen(index), []
-    def parts():
-        for batch in _batches(index, ['id', 'vector'], where):
-            if not len(batch): continue
-            ids.append(batch['id'].to_numpy())
-            yield _vectors_of(batch)
-    parts = parts()
-    first = next(parts, None)
-    if first is None: return _ask(index, q[:1], 1, where, columns, True)[:0]
-    distances, rows = knn_chunks(q, chain([first], parts), k, 'cosine')
-    number, at = np.nonzero(rows >= 0)
-    found = np.concatenate(ids)[rows[number, at]]
-    df = pd.DataFrame({'number': number, 'score': 1 - distances[number, at], 'id': found})
-    known = index.rows(df.id.unique(), columns=columns).set_index('id')
-    return pd.concat([df, known.loc[df.id].reset_index(drop=True)], axis=1)
+    index = _frozen(index)
+    score, ids = torch.empty(len(q), 0), torch.empty(len(q), 0, dtype=torch.int64)
+    for batch in _batches(index, ['id', 'vector'], where, size=min(_BATCH, 2**24//len(q) + 1)):
+        if not len(batch): continue
+        near, at = torch.from_numpy(q @ _vectors_of(batch).T).topk(min(k, len(batch)))
+        score = torch.cat([score, near], 1)
+        ids = torch.cat([ids, torch.from_numpy(batch['id'].to_numpy()[at.numpy()])], 1)
+        score, at = score.topk(min(k, score.shape[1]))
+        ids = ids.gather(1, at)
+    number = np.repeat(np.arange(len(q)), ids.shape[1])
+    return _Found(number, score.numpy().ravel(), _by_id(index, ids.numpy().ravel(), columns))
 
-def _ask_in_pieces(index: Index, q: np.ndarray, *how, size: int = 64) -> pd.DataFrame:
+def _ask_in_pieces(index: Index, q: np.ndarray, *how, size: int = 64) -> _Found:
     "The same of any number of queries: LanceDB needs 3 MB for each that it is asked for at once"
     if len(q) <= size: return _ask(index, q, *how)
+    import pyarrow as pa
     starts = range(0, len(q), size)
-    found = [_ask(index, q[i:i + size], *how).assign(number=lambda rows: rows.number + i) for i in starts]
-    return pd.concat(found, ignore_index=True)
+    found = [_ask(index, q[i:i + size], *how) for i in starts]
+    number = np.concatenate([piece.number + i for i, piece in zip(starts, found)])
+    return _Found(number, np.concatenate([o.score for o in found]), pa.concat_tables([o.rows for o in found]))
 
-def _nearest(index: Index, q: np.ndarray, k: int, where: str | None, columns: list[str]) -> pd.DataFrame:
-    "The `k` nearest of each query, the best first: number, score, id and `columns`"
+def _nearest(index: Index, q: np.ndarray, k: int, where: str | None, columns: list[str]) -> _Found:
+    "The `k` nearest of each query, the best first"
     q, exact = _unit_rows(q), not index.is_built
     if exact and len(q) > _FEW: found = _scan(index, q, k, where, columns)
     elif len(q): found = _ask_in_pieces(index, q, k, where, columns, exact)
-    else: found = _ask(index, np.ones((1, index.dim), np.float32), 1, where, columns, exact)[:0]
-    return found.iloc[np.lexsort((found.id, -found.score, found.number))]
+    else: return _ask(index, np.ones((1, index.dim), np.float32), 1, where, columns, exact).take(np.arange(0))
+    return found.take(np.lexsort((found.ids, -found.score, found.number)))
 
-def _visible(index: Index, q: np.ndarray, k: int, where, hidden: np.ndarray, own: list[set], columns) -> pd.DataFrame:
-    "The `k` nearest that are neither among the ids `hidden` nor called as in `own` (Q); with their `rank`"
+def _visible(index: Index, q: np.ndarray, k: int, where, hidden: np.ndarray, own: list[set], columns) -> _Found:
+    "The `k` nearest that are neither among the ids `hidden` nor called as in `own` (Q)"
     spare = len(hidden) + max(map(len, own), default=0)
     found = _nearest(index, q, k + spare, where, columns)
-    keep = np.ones(len(found), bool)
-    if len(hidden): keep &= ~found.id.isin(hidden).to_numpy()
-    if any(own): keep &= np.array([o not in own[i] for i, o in zip(found.number, found.image)], dtype=bool)
-    found = found[keep]
-    number = found.number.to_numpy()
-    rank = np.arange(len(found)) - np.searchsorted(number, number) + 1
-    return found.assign(rank=rank)[rank <= k]
+    if not spare: return found
+    keep = ~np.isin(found.ids, hidden)
+    if any(own): keep &= np.array([o not in own[i] for i, o in zip(found.number, found.rows['image'].to_pylist())], bool)
+    found = found.take(np.flatnonzero(keep))
+    return found.take(np.flatnonzero(found.rank <= k))
+
+def _as_frame(found: _Found, columns: list[str], numbers: np.ndarray | None) -> pd.DataFrame:
+    "What a search brings; `numbers` are those of the queries, where there are several"
+    import pyarrow as pa
+    query = {} if numbers is None else {'query': numbers[found.number]}
+    rows = {name: found.rows[name] for name in ['id', *columns]}
+    return pa.table({**query, 'rank': found.rank, 'score': found.score, **rows}).to_pandas()
 
 # %% ../nbs/23_index.ipynb #d33323d6
 def _check_numbers(k, expand):
@@ -634,8 +668,8 @@ def _expanded_queries(index: Index, q: np.ndarray, n: int, power: float, *limits
     found = _visible(index, q, n, *limits, ['image', 'vector'])
     near = np.ones((len(q), n, index.dim), np.float32)
     scores = np.zeros((len(q), n))
-    at = found.number.to_numpy(), found['rank'].to_numpy() - 1
-    if len(found): near[at], scores[at] = np.stack(found.vector), found.score
+    at = found.number, found.rank - 1
+    near[at], scores[at] = _vectors_of(found.rows), found.score
     return expand_vectors(q, near, scores, power)
 
 # %% ../nbs/23_index.ipynb #489ae4be
@@ -664,10 +698,8 @@ def search(self: Index,
     limits, columns = (where, hidden, own), self.columns
     if expand: asked = asked._replace(vectors=_expanded_queries(self, asked.vectors, expand, power, *limits))
     found = _visible(self, asked.vectors, k, *limits, columns)
-    if min_score is not None: found = found[found.score >= min_score]
-    found = found.assign(query=asked.numbers[found.number])
-    names = ['rank', 'score', 'id', *columns]
-    return found[names if asked.single else ['query', *names]].reset_index(drop=True)
+    if min_score is not None: found = found.take(np.flatnonzero(found.score >= min_score))
+    return _as_frame(found, columns, None if asked.single else asked.numbers)
 
 # %% ../nbs/23_index.ipynb #6a17ae8e
 @patch
@@ -765,7 +797,7 @@ def save(self: Index,
     if self.path is not None and path.absolute() == self.path.absolute(): return path  # it lives there
     check_folder(path)
     path.mkdir(parents=True, exist_ok=True)
-    meta = _meta(self.lance) | {'root': self.root and plain_root(self.root.absolute())}
+    meta = _state(self).meta | {'root': self.root and plain_root(self.root.absolute())}
     if with_embedder and self._embedder is not None: meta |= _save_embedder(self.embedder, path)
     _create(path, _reader(self), meta, mode='overwrite' if is_index(path) else 'create')
     for old in path.iterdir():
@@ -776,8 +808,8 @@ def save(self: Index,
 def _reader(index: Index):
     "All rows as a stream of Arrow batches, ids first and vectors last"
     import pyarrow as pa
-    names = [name for name in index.lance.schema.names if name != 'vector'] + ['vector']
-    schema = _plain(index.lance.schema.empty_table()).schema
+    names = [name for name in _state(index).schema.names if name != 'vector'] + ['vector']
+    schema = _plain(_state(index).schema.empty_table()).schema
     schema = pa.schema([schema.field(name).remove_metadata() for name in names])
     batches = (pa.RecordBatch.from_arrays(b.columns, schema=schema) for b in _batches(index, names))
     return pa.RecordBatchReader.from_batches(schema, batches)
@@ -840,13 +872,13 @@ def _load_old(path: Path, embedder) -> Index:
     ids = table.pop('id').to_numpy()
     found = Index(Embeddings(_decode_old(codes, card), table), root=card.get('root') or None, ids=ids)
     found._embedder = embedder or _find_embedder(path)
-    if card.get('embedder'): _set_meta(found.lance, embedder=card['embedder'])
+    if card.get('embedder'): _set_meta(found, embedder=card['embedder'])
     return found
 
 # %% ../nbs/23_index.ipynb #4f7590e0
 def _probe(index: Index, asked, where: str | None):
     "A query of LanceDB with the settings of the index; under a filter all lists are opened"
-    how = _meta(index.lance)
+    how = _state(index).meta
     asked = asked.refine_factor(how.get('refine', 2))
     probes = how.get('nprobes', 40)
     if where is None: return asked.nprobes(probes)
@@ -867,11 +899,11 @@ def build(self: Index,
     with _lance_errors(self.path):
         self.lance.create_index('vector', config=how, replace=True)
         self.lance.create_index('id', config=BTree(), replace=True)  # a row by its id, without reading all ids
-    _set_meta(self.lance, nprobes=nprobes or min(8, lists), refine=refine)
+    _set_meta(self, nprobes=nprobes or min(8, lists), refine=refine)
     if nprobes: return self
     sample = _sample(self)
-    while _meta(self.lance)['nprobes'] < lists and _share_found(self, *sample) < recall:
-        _set_meta(self.lance, nprobes=min(lists, math.ceil(1.5*_meta(self.lance)['nprobes'])))
+    while _state(self).meta['nprobes'] < lists and _share_found(self, *sample) < recall:
+        _set_meta(self, nprobes=min(lists, math.ceil(1.5*_state(self).meta['nprobes'])))
     return self
 
 @patch
@@ -883,15 +915,15 @@ def recall(self: Index,
     "The share of the true neighbors that a search finds; a warning says what to turn where it is below .95"
     found = _share_found(self, *_sample(self, k, n, seed))
     if found < .95:
-        probes = _meta(self.lance)['nprobes']
+        probes = _state(self).meta['nprobes']
         warnings.warn(f'{found:.0%} of the {k} true neighbors are found, with {probes} lists opened: '
                       f'build(recall=.97) opens as many as that needs, build(nprobes={2*probes}) so many', stacklevel=2)
     return found
 
-def _pairs(ids: np.ndarray, found: pd.DataFrame) -> set:
+def _pairs(ids: np.ndarray, found: _Found) -> set:
     "Searched with and found, but for the pictures themselves"
-    own = ids[found.number] == found.id
-    return set(zip(found.number[~own], found.id[~own]))
+    other = ids[found.number] != found.ids
+    return set(zip(found.number[other], found.ids[other]))
 
 def _sample(index: Index, k: int = 10, n: int = 100, seed: int = 42) -> tuple[np.ndarray, int, set]:
     "Ids to search with, k, and the true pairs"
