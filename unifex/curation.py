@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np, pandas as pd
 from .core import atomic_path, map_threads, nearest
 from .datasets import DatasetError, get_card, load_dataset
-from .images import IMAGE_EXTENSIONS, ImageError, decode_image, safe_join, save_image
+from .images import IMAGE_EXTENSIONS, ImageError, crop_box, decode_image, safe_join, save_image
 from .splits import draw_rows, sample_table
 from .tables import CLASS, TableError, add_class_ids, check_table, summarize, write_table
 
@@ -109,17 +109,6 @@ def write_seed_csv(
     ids = add_class_ids(table, train=np.ones(len(table), bool))
     return write_table(pd.DataFrame({'img_path': ids.image, 'label': ids.class_id}), path)
 
-# %% ../nbs/05_curation.ipynb #0265ca64
-def _crop_box(box, width, height, border):
-    "Left, top, right, bottom of a box with its margin, clipped to the picture; `ImageError` where nothing is left"
-    x1, y1, x2, y2 = map(float, box)
-    dx, dy = border*(x2 - x1), border*(y2 - y1)
-    left, top = max(x1 - dx, 0), max(y1 - dy, 0)
-    right, bottom = min(x2 + dx, width), min(y2 + dy, height)
-    left, top, right, bottom = (round(v) for v in (left, top, right, bottom))
-    if left < right and top < bottom: return left, top, right, bottom
-    raise ImageError(f'the box ({x1:g}, {y1:g}, {x2:g}, {y2:g}) has nothing of the picture, {width} x {height}')
-
 # %% ../nbs/05_curation.ipynb #43e0abb3
 def _own_names(crops):
     "File names, every repeated one with the number of its box"
@@ -134,7 +123,7 @@ def _save_crop(row, pixels, folder, border):
         with atomic_path(path) as tmp: shutil.copyfile(folder/row.picture, tmp)
         return
     height, width = pixels.shape[:2]
-    left, top, right, bottom = _crop_box(row.box, width, height, border)
+    left, top, right, bottom = crop_box(row.box, width, height, border)
     save_image(pixels[top:bottom, left:right], path, quality=95)
 
 def _crop_picture(picture, rows, folder, border):

@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import tempfile
+import zipfile
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -33,7 +34,7 @@ from tqdm import tqdm
 from .backbones import (
     Backbone, WeightsError, backbone_from_card, count_flops, create_backbone, freeze, load_strictly, weights_source)
 from .core import atomic_path, decode_name, nearest, one_core_threads, user_path, torch_defaults
-from .datasets import load_pictures
+from .datasets import SOURCE_ENDINGS, load_pictures
 from .engines import Engine, create_engine
 from .hub import HubError, Uploaded, fetch, is_address, offline_if_unreachable, push
 from .images import MAX_PIXELS, ImageError, decode_image
@@ -142,17 +143,15 @@ class Pictures:
     table: pd.DataFrame | None = None  # of a folder or table: a row for each item
     root: Path | None = None  # of a folder or table: what its paths are relative to
 
-_TABLES = '.csv', '.tsv', '.parquet', '.pq'
-
 # %% ../nbs/16_embedder.ipynb #2ebfa70a
 def _is_one(x) -> bool:
     "Whether `x` is a path, the bytes of a file, an open file or a Pillow picture"
     return isinstance(x, (str, os.PathLike, bytes, bytearray, memoryview, Image.Image)) or hasattr(x, 'read')
 
 def _many_on_disk(x) -> bool:
-    "Whether `x` is a folder or a table"
+    "Whether `x` is a folder, a table or an archive"
     if isinstance(x, pd.DataFrame): return True
-    return isinstance(x, (str, os.PathLike)) and (Path(x).suffix.lower() in _TABLES or user_path(x).is_dir())
+    return isinstance(x, (str, os.PathLike)) and (Path(x).suffix.lower() in SOURCE_ENDINGS or user_path(x).is_dir())
 
 def _check_address(x):
     "Refuse what is not on this machine"

@@ -207,15 +207,15 @@ _EXCLUDE = {'id': ['dataset', 'image'], 'source': ['dataset', 'source']}
 def exclusion_keys(
     query: pd.DataFrame,  # Q rows of an annotation table
     index: pd.DataFrame,  # N rows
-    exclude: str | tuple = ('id',),  # 'id': the picture itself; 'source': all of its own source in its data set
+    exclude: str | tuple = ('id',),  # 'id': the picture itself; 'source': its own source; 'class': its own class
 ) -> list:  # of pairs of int arrays (Q,), (N,), as `knn` takes them
     "Which rows of the index a query must not see, as keys that are equal there"
     exclude = (exclude,) if isinstance(exclude, str) else exclude
-    unknown = [e for e in exclude if e not in _EXCLUDE]
-    if unknown: raise ValueError(f"exclude may hold 'id' and 'source', not {unknown[0]!r}")
+    unknown = [e for e in exclude if e not in (*_EXCLUDE, 'class')]
+    if unknown: raise ValueError(f"exclude may hold 'id', 'source' and 'class', not {unknown[0]!r}")
     if 'source' in exclude and not ('source' in query and 'source' in index):
         raise ValueError("the table has no column 'source', which exclude=('source',) needs; known sources go there")
-    return [_equal_keys(query, index, _EXCLUDE[e]) for e in exclude]
+    return [_match_classes(query, index) if e == 'class' else _equal_keys(query, index, _EXCLUDE[e]) for e in exclude]
 
 # %% ../nbs/22_evaluation.ipynb #a0eb2a78
 def _count_equal(pairs):

@@ -24,6 +24,7 @@ import pandas as pd
 import torch
 from fastcore.basics import patch
 
+from .archives import picture_exists
 from .core import as_root, atomic_path, decode_name, encode_name, nearest, path_below, plain_root
 from .core import require_packages, user_path
 from .embedder import Embedder, Pictures, as_pictures, load_embedder, warn_failed
@@ -521,7 +522,7 @@ def _in_root(index, item):
     if index.root is None or not isinstance(item, (str, os.PathLike)): return item
     try: there = index.root/decode_name(os.fspath(item))
     except ValueError: return item  # of several folders, none is called so
-    return there if not user_path(item).exists() and there.is_file() else item
+    return there if not user_path(item).exists() and picture_exists(there) else item
 
 def _embed_query(index, query, max_pixels: int) -> _Query:
     "The vectors of pictures; those of several that cannot be read are left out, with a warning"
@@ -672,6 +673,29 @@ def _expanded_queries(index: Index, q: np.ndarray, n: int, power: float, *limits
     near[at], scores[at] = _vectors_of(found.rows), found.score
     return expand_vectors(q, near, scores, power)
 
+# %% ../nbs/23_index.ipynb #a0a96097
+@patch(as_prop=True)
+def min_score(self: Index) -> float | None:
+    "The cosine that `search(min_score='auto')` asks for; None where none was calibrated"
+    return _meta(self.lance).get('min_score')
+
+@patch
+def calibrate(self: Index,
+    min_score: float,  # a cosine, such as `OpenSet.threshold` and `Run.threshold` give
+) -> Index:  # self
+    "Keep the cosine that `search(min_score='auto')` is to ask for"
+    if not -1 <= min_score <= 1: raise ValueError(f'min_score is a cosine, from -1 to 1, not {min_score!r}')
+    _set_meta(self.lance, min_score=float(min_score))
+    return self
+
+def _least_score(index: Index, min_score, expand: int) -> float | None:
+    "The number that is asked for, where it is 'auto'"
+    if min_score is None or not isinstance(min_score, str): return min_score
+    if min_score != 'auto': raise ValueError(f"min_score is a cosine or 'auto', not {min_score!r}")
+    if expand: raise ValueError("min_score='auto' holds for plain queries: give a number with expand")
+    if index.min_score is not None: return index.min_score
+    raise ValueError("min_score='auto': nothing was calibrated; give a number, or index.calibrate(run.threshold())")
+
 # %% ../nbs/23_index.ipynb #489ae4be
 @patch
 def search(self: Index,
@@ -680,7 +704,7 @@ def search(self: Index,
     *,
     vectors=None,  # in place of a query: (D,) or (Q, D) floats, or `Embeddings`
     where: str | None = None,  # SQL condition on the columns: only such rows are searched
-    min_score: float | None = None,  # cosine that a neighbor must have
+    min_score: float | str | None = None,  # cosine that a neighbor must have; 'auto': see `Index.calibrate`
     exclude=None,  # ids that must not be found; or 'self': the picture of a query, known by its path
     expand: int = 0,  # add so many of its nearest neighbors to a query, and search again
     power: float = 3,  # a neighbor counts by its cosine to this power
@@ -692,6 +716,7 @@ def search(self: Index,
     hidden = _excluded_ids(exclude)
     is_self = isinstance(exclude, str)
     if is_self and query is None: raise ValueError("vectors have no path to be known by: exclude takes ids here")
+    min_score = _least_score(self, min_score, expand)
     asked = _query(self, query, vectors, max_pixels)
     own = _own_names(self, asked) if is_self else [set()]*len(asked.vectors)
     if together and len(asked.vectors): asked, own = _as_one(asked), [set().union(*own)]

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['label_hits', 'rank_hits', 'precision_at_k', 'mmp_at_k', 'recall_at_k', 'average_precision', 'bootstrap_mean',
-           'mean_by']
+           'mean_by', 'micro_ap', 'auroc', 'recall_at_precision']
 
 # %% ../nbs/20_metrics.ipynb #5ecc14cc
 import numpy as np
@@ -190,3 +190,64 @@ def mean_by(
         intervals = [bootstrap_mean(rows.score, rows.group, level, n_boot, seed)[1:] for _, rows in by_key]
         out[['low', 'high']] = intervals
     return out.rename_axis(None)
+
+# %% ../nbs/20_metrics.ipynb #f7467ccd
+def _check_answers(scores, is_right, has_match, weights) -> tuple[np.ndarray, ...]:
+    "The four as arrays (Q,), the highest score first; ValueError where they do not fit each other"
+    scores = _numpy(scores).astype(np.float64)
+    weights = np.ones(scores.shape) if weights is None else _numpy(weights).astype(np.float64)
+    right, match = _numpy(is_right).astype(bool), _numpy(has_match).astype(bool)
+    for name, x in {'is_right': right, 'has_match': match, 'weights': weights}.items():
+        if scores.ndim != 1 or x.shape != scores.shape:
+            raise ValueError(f'scores of the shape {scores.shape} need as many {name}, not {x.shape}: one a query')
+    if np.isnan(scores).any(): raise ValueError('scores hold nan: leave these queries out, or give -inf')
+    if (right & ~match).any(): raise ValueError('an answer is right though its query has no match: see has_match')
+    order = np.argsort(-scores, kind='stable')
+    return scores[order], right[order], match[order], weights[order]
+
+def _curve(scores, is_right, has_match, weights) -> tuple[np.ndarray, ...]:
+    "Lines to draw, the highest first, and the precision and recall of the answers from each up"
+    scores, right, match, weights = _check_answers(scores, is_right, has_match, weights)
+    if not (weights*match).any(): raise ValueError('no query has a match: there is nothing to be right about')
+    last = np.append(scores[1:] != scores[:-1], True)  # equal scores are shown together
+    shown, hits = np.cumsum(weights)[last], np.cumsum(weights*right)[last]
+    return scores[last], hits/np.maximum(shown, 1e-300), hits/(weights*match).sum()
+
+# %% ../nbs/20_metrics.ipynb #1f927311
+def micro_ap(
+    scores,  # (Q,) of the first answer to each query, larger is surer; -inf for none
+    is_right,  # (Q,) bool, whether it is of the query's class
+    has_match,  # (Q,) bool, whether the index has a picture of that class
+    weights=None,  # (Q,) of the queries; None: all alike
+) -> float:  # 0..1
+    "Average precision of all answers in one ranking, divided by the queries that have a match"
+    _, precision, recall = _curve(scores, is_right, has_match, weights)
+    return float((np.diff(recall, prepend=0)*precision).sum())
+
+# %% ../nbs/20_metrics.ipynb #ecda2a04
+def auroc(
+    scores,  # (Q,) of the first answer to each query
+    has_match,  # (Q,) bool
+    weights=None,  # (Q,)
+) -> float:  # 0..1; nan where all queries have a match, or none
+    "How often a query with a match has a higher score than one without; ties count half"
+    scores, match, _, weights = _check_answers(scores, has_match, has_match, weights)
+    last = np.append(scores[1:] != scores[:-1], True)
+    known, unknown = (np.append(0, np.cumsum(weights*o)[last]) for o in (match, ~match))
+    if not known[-1] or not unknown[-1]: return float('nan')
+    area = (np.diff(unknown)*(known[1:] + known[:-1])/2).sum()
+    return float(area/known[-1]/unknown[-1])
+
+# %% ../nbs/20_metrics.ipynb #ec852a4c
+def recall_at_precision(
+    scores,  # (Q,) of the first answer to each query
+    is_right,  # (Q,) bool
+    has_match,  # (Q,) bool
+    precision: float = .9,  # of the answers shown
+    weights=None,  # (Q,)
+) -> tuple[float, float]:  # recall, and the lowest score that is shown; 0 and inf where no line is that precise
+    "The share of the queries with a match that get it, and where the line is, when so many answers are to be right"
+    if not 0 < precision <= 1: raise ValueError(f'precision is a share above 0 and up to 1, not {precision}')
+    lines, found, recall = _curve(scores, is_right, has_match, weights)
+    good = np.flatnonzero(found >= precision - 1e-9)
+    return (float(recall[good[-1]]), float(lines[good[-1]])) if len(good) else (0., float('inf'))

@@ -6,7 +6,7 @@
 __all__ = ['content_key', 'picture_keys', 'StoredFeatures', 'FeatureStore']
 
 # %% ../nbs/31_store.ipynb #b67f1ce7
-import hashlib, json, math, os, time, warnings
+import hashlib, json, math, time, warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,6 +25,7 @@ from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from .archives import picture_stat
 from .core import as_root, atomic_path, cache_dir, map_threads, user_path, write_text
 from .images import ImageError, read_bytes
 from .tables import image_paths
@@ -60,7 +61,7 @@ def _file_stamps(
     stamps = np.zeros((len(paths), 2), np.uint64)
     changed = np.zeros(len(paths))
     for i, path in enumerate(paths):
-        try: s = os.stat(path)
+        try: s = picture_stat(path)
         except OSError: continue
         text = f'{path}\0{s.st_size}\0{s.st_mtime_ns}\0{s.st_ctime_ns}'
         stamps[i] = content_key(text.encode('utf-8', 'surrogateescape'))
