@@ -62,8 +62,13 @@ def embeddings(self: Embedder,
 # %% ../nbs/23_index.ipynb #66e9dfd4
 _TABLE, _EMBEDDER, _META = 'pictures', 'embedder', b'unifex'
 _BATCH = 2**14  # rows read at a time
-_INDEX_CACHE, _METADATA_CACHE = 512*2**20, 64*2**20  # bytes that an open index may keep in memory
+_INDEX_CACHE, _METADATA_CACHE = 640*2**20, 64*2**20  # bytes that an open index may keep in memory
 _READ_AHEAD = 64*2**20  # bytes that LanceDB reads before they are wanted, of 2 GiB as it would
+
+def _place(path) -> Path | str:
+    "A folder, or the address of one in object storage"
+    path = str(path).removeprefix('file://')
+    return path.rstrip('/') if '://' in path else user_path(path)
 
 def _connect(place: str):
     "LanceDB at a folder, an address, or 'memory://'"
@@ -143,10 +148,12 @@ def _as_arrow(vectors: np.ndarray, table: pd.DataFrame, ids: np.ndarray):
 _OLD = 'index.json'  # the card of an index of version 0.1
 
 def is_index(
-    path: str | Path,  # any folder
+    path: str | Path,  # any folder or address
 ) -> bool:
     "Whether an index lies there, of today or of version 0.1"
-    path = user_path(path)
+    path = _place(path)
+    if isinstance(path, str):
+        with _lance_errors(path): return _TABLE in _connect(path).list_tables().tables
     return (path/f'{_TABLE}.lance'/'_versions').is_dir() or (path/_OLD).is_file()
 
 def _is_ours(path: Path) -> bool:
@@ -154,18 +161,21 @@ def _is_ours(path: Path) -> bool:
     return path.name.split('-')[0] in ('codes', 'table', 'ivf') and path.suffix in ('.npy', '.parquet', '.faiss')
 
 def check_folder(
-    path: Path,  # where an index is to be
-):
+    path: str | Path,  # where an index is to be: a folder, or an address of object storage
+) -> Path | str:  # that
     "Refuse to write among other things"
+    path = _place(path)
+    if isinstance(path, str): return path
     if path.is_file(): raise FileExistsError(f'{path} is a file; give a folder, or a path that ends in .parquet')
     other = sorted(f.name for f in path.iterdir() if not _is_ours(f)) if path.is_dir() else []
     if other: raise FileExistsError(f'{path} holds other things ({", ".join(other[:3])}); choose a new or empty folder')
+    return path
 
-def _claim_folder(path) -> Path:
-    "A folder for a new index"
-    path = user_path(path)
+def _claim(path) -> Path | str:
+    "A folder or address for a new index"
+    path = check_folder(path)
     if is_index(path): raise FileExistsError(f'{path} is an index already: Index.load opens it, or choose a new folder')
-    check_folder(path)
+    if isinstance(path, str): return path
     shutil.rmtree(path/f'{_TABLE}.lance', ignore_errors=True)  # of a beginning that was killed
     path.mkdir(parents=True, exist_ok=True)
     return path
@@ -174,10 +184,10 @@ def _claim_folder(path) -> Path:
 def _model_name(embedder) -> str:
     return f"{embedder.card['backbone']['model_name']} with {embedder.card['neck']['name']}"
 
-def _save_embedder(embedder, path: Path | None) -> dict:
+def _save_embedder(embedder, path: Path | str | None) -> dict:
     "What the table is to say of an embedder, which is written to the folder at `path`"
     if embedder is None: return {}
-    if path is not None: embedder.save(path/_EMBEDDER)
+    if isinstance(path, Path): embedder.save(path/_EMBEDDER)
     return {'embedder': embedder.fingerprint(), 'model': _model_name(embedder)}
 
 # %% ../nbs/23_index.ipynb #ef5530fe
@@ -187,13 +197,13 @@ class Index:
         embeddings: Embeddings,  # the first pictures
         embedder: Embedder | None = None,  # what made them; to search by picture
         root: str | Path | None = None,  # what the table's paths are relative to
-        path: str | Path | None = None,  # a new or empty folder to live in; None: memory
+        path: str | Path | None = None,  # a new or empty folder, or an address, to live in; None: memory
         ids=None,  # (N,) int64, distinct; None: 0, 1, ...
     ):
         ids = np.arange(len(embeddings)) if ids is None else _check_ids(ids, len(embeddings))
         rows = _as_arrow(embeddings.vectors, embeddings.table, ids)
         root = root and as_root(root)
-        if path is not None: path = _claim_folder(path)
+        if path is not None: path = _claim(path)
         meta = {'root': root and plain_root(root.absolute()), **_save_embedder(embedder, path)}
         _attach(self, path, embedder, _create(path, rows, meta))
         self.root = root
@@ -238,6 +248,7 @@ def _set_meta(index: Index, **values):
 class _State(NamedTuple):
     "What there is to know of a table, at one version of it"
     version: int
+    n: int  # rows
     schema: object  # of Arrow
     meta: dict
     is_built: bool  # there is an IVF
@@ -248,7 +259,7 @@ def _state(index: Index) -> _State:
     if index._known is None or index._known.version != version:
         schema = lance.schema
         is_built = any('vector' in found.columns for found in lance.list_indices())
-        index._known = _State(version, schema, _meta(schema), is_built)
+        index._known = _State(version, lance.count_rows(), schema, _meta(schema), is_built)
     return index._known
 
 def _create(path, rows, meta: dict, **kwargs):
@@ -447,6 +458,8 @@ def _embed_into(index: Index | None, embedder: Embedder, pictures: Pictures, ids
 def _is_twice(images) -> str:
     return f'{images.iloc[0]} is in the index, and would be listed twice; remove it first, or add with new_only=True'
 
+def _is_other_width(dim: int, wanted: int) -> str: return f'vectors of {dim} numbers do not go into an index of {wanted}'
+
 def _next_id(index: Index) -> int:
     "The largest id so far and one"
     version, largest = index._largest
@@ -473,7 +486,7 @@ def _fit_columns(index: Index, rows):
 
 def _append(index: Index, new: Embeddings, ids=None) -> np.ndarray:
     "Rows into the table, in one step; their ids"
-    if new.dim != index.dim: raise ValueError(f'vectors of {new.dim} numbers do not go into an index of {index.dim}')
+    if new.dim != index.dim: raise ValueError(_is_other_width(new.dim, index.dim))
     given = ids is not None
     ids = _check_ids(ids, len(new)) if given else np.arange(len(new)) + _next_id(index)
     rows = _as_arrow(new.vectors, new.table, ids)
@@ -566,6 +579,7 @@ def _excluded_ids(exclude) -> np.ndarray:
     return _as_ids([])
 
 # %% ../nbs/23_index.ipynb #dc65243a
+_SLOW = 500_000  # pictures, which take .2 s a query
 _FEW = 4  # exact queries that LanceDB is asked for one by one
 
 class _Found(NamedTuple):
@@ -628,6 +642,9 @@ def _ask_in_pieces(index: Index, q: np.ndarray, *how, size: int = 64) -> _Found:
 def _nearest(index: Index, q: np.ndarray, k: int, where: str | None, columns: list[str]) -> _Found:
     "The `k` nearest of each query, the best first"
     q, exact = _unit_rows(q), not index.is_built
+    if exact and _state(index).n >= _SLOW:
+        warnings.warn(f'an exact search reads all of {_SLOW:,} and more vectors each time: '
+                      'index.build() makes it approximate and fast', stacklevel=4)
     if exact and len(q) > _FEW: found = _scan(index, q, k, where, columns)
     elif len(q): found = _ask_in_pieces(index, q, k, where, columns, exact)
     else: return _ask(index, np.ones((1, index.dim), np.float32), 1, where, columns, exact).take(np.arange(0))
@@ -657,6 +674,10 @@ def _check_numbers(k, expand):
     if not isinstance(expand, (int, np.integer)) or expand < 0:
         raise ValueError(f'expand must be a whole number from 0, not {expand!r}')
 
+def _check_filter(index: Index, where: str):
+    "`ValueError` where the table has no such columns, or it is no condition"
+    with _lance_errors(index.path, where, index.columns): index.lance.search().where(where).explain_plan()
+
 def _as_one(asked: _Query) -> _Query:
     "All that is asked for as a single query: the mean of its directions"
     if not len(asked.vectors): return asked
@@ -677,7 +698,7 @@ def _expanded_queries(index: Index, q: np.ndarray, n: int, power: float, *limits
 @patch(as_prop=True)
 def min_score(self: Index) -> float | None:
     "The cosine that `search(min_score='auto')` asks for; None where none was calibrated"
-    return _meta(self.lance).get('min_score')
+    return _state(self).meta.get('min_score')
 
 @patch
 def calibrate(self: Index,
@@ -685,7 +706,7 @@ def calibrate(self: Index,
 ) -> Index:  # self
     "Keep the cosine that `search(min_score='auto')` is to ask for"
     if not -1 <= min_score <= 1: raise ValueError(f'min_score is a cosine, from -1 to 1, not {min_score!r}')
-    _set_meta(self.lance, min_score=float(min_score))
+    _set_meta(self, min_score=float(min_score))
     return self
 
 def _least_score(index: Index, min_score, expand: int) -> float | None:
@@ -717,6 +738,7 @@ def search(self: Index,
     is_self = isinstance(exclude, str)
     if is_self and query is None: raise ValueError("vectors have no path to be known by: exclude takes ids here")
     min_score = _least_score(self, min_score, expand)
+    if where is not None and query is not None: _check_filter(self, where)
     asked = _query(self, query, vectors, max_pixels)
     own = _own_names(self, asked) if is_self else [set()]*len(asked.vectors)
     if together and len(asked.vectors): asked, own = _as_one(asked), [set().union(*own)]
@@ -810,25 +832,53 @@ def compact(self: Index,
     "Join the small pieces that additions leave, take what was removed off the disk, and new rows into the IVF"
     with _lance_errors(self.path): self.lance.optimize(cleanup_older_than=timedelta(minutes=keep_minutes))
 
+# %% ../nbs/23_index.ipynb #c2c13cad
+@patch
+def replace(self: Index,
+    ids,  # (n,) of rows that are there
+    embeddings: Embeddings,  # (n) what is to be in their place
+):
+    "Change vectors and rows, in one step that a kill leaves done or not"
+    ids = _check_ids(ids, len(embeddings))
+    if embeddings.dim != self.dim: raise ValueError(_is_other_width(embeddings.dim, self.dim))
+    _by_id(self, ids, [])
+    rows = _fit_columns(self, _as_arrow(embeddings.vectors, embeddings.table, ids))
+    with _lance_errors(self.path): self.lance.merge_insert('id').when_matched_update_all().execute(rows)
+
 # %% ../nbs/23_index.ipynb #df07ee7d
 @patch
 def save(self: Index,
-    path: str | Path,  # a folder, or a file that ends in .parquet
+    path: str | Path,  # a folder, an address, or a file that ends in .parquet
     with_embedder: bool = True,  # False: whoever opens it hands one over, or has it in the folder above
 ) -> Path:  # `path`
     "Copy the index to a folder; killed at any moment, what was there before is still whole"
-    path = user_path(path)
-    if path.suffix == '.parquet': return _save_parquet(self, path)
-    if self.path is not None and path.absolute() == self.path.absolute(): return path  # it lives there
+    path = _place(path)
+    if isinstance(path, Path) and path.suffix == '.parquet': return _save_parquet(self, path)
+    if str(path) == str(self.path): return path  # it lives there
     check_folder(path)
-    path.mkdir(parents=True, exist_ok=True)
     meta = _state(self).meta | {'root': self.root and plain_root(self.root.absolute())}
     if with_embedder and self._embedder is not None: meta |= _save_embedder(self.embedder, path)
-    _create(path, _reader(self), meta, mode='overwrite' if is_index(path) else 'create')
-    for old in path.iterdir():
-        if old.is_file() and _is_ours(old): old.unlink()  # of version 0.1
-    if self.is_built: load_index(path).build()
+    is_there = is_index(path)
+    can_copy = self.is_built and isinstance(self.path, Path) and isinstance(path, Path) and not is_there
+    if can_copy: _copy_table(self, path)
+    else: _create(path, _reader(self), meta, mode='overwrite' if is_there else 'create')
+    if isinstance(path, Path): _remove_old(path)
+    saved = load_index(path)
+    if saved.is_built: _set_meta(saved, **meta)
+    elif self.is_built: saved.build()
     return path
+
+def _copy_table(index: Index, path: Path):
+    "The files of a table with its IVF, of the versions that are whole now; there when all are"
+    source = index.path/f'{_TABLE}.lance'
+    versions = os.listdir(source/'_versions')
+    later = lambda folder, names: set(names) - set(versions) if Path(folder).name == '_versions' else ()
+    with atomic_path(path/source.name) as tmp: shutil.copytree(source, tmp, ignore=later)
+
+def _remove_old(path: Path):
+    "Files of version 0.1, when those of today are there"
+    for old in path.iterdir():
+        if old.is_file() and _is_ours(old): old.unlink()
 
 def _reader(index: Index):
     "All rows as a stream of Arrow batches, ids first and vectors last"
@@ -853,16 +903,18 @@ def _find_embedder(path: Path) -> Path | None:
     return next((p for p in (path/_EMBEDDER, path.parent/_EMBEDDER) if (p/'card.json').is_file()), None)
 
 def load_index(
-    path: str | Path,  # folder of an index
+    path: str | Path,  # folder or address of an index
     embedder: Embedder | None = None,  # None: the one that lies in the folder, loaded when it is needed
 ) -> Index:
     "Open an index; no row is read, nothing is unpickled"
-    path = user_path(path)
+    path = _place(path)
     if not is_index(path):
         raise FileNotFoundError(f'{path} is no index: give the path of one, or what Index.save wrote')
-    if not (path/f'{_TABLE}.lance'/'_versions').is_dir(): return _load_old(path, embedder)
+    if isinstance(path, Path):
+        if not (path/f'{_TABLE}.lance'/'_versions').is_dir(): return _load_old(path, embedder)
+        embedder = embedder or _find_embedder(path)
     found = Index.__new__(Index)
-    with _lance_errors(path): _attach(found, path, embedder or _find_embedder(path), _connect(str(path)))
+    with _lance_errors(path): _attach(found, path, embedder, _connect(str(path)))
     return found
 
 @patch(cls_method=True)
@@ -904,31 +956,36 @@ def _load_old(path: Path, embedder) -> Index:
 def _probe(index: Index, asked, where: str | None):
     "A query of LanceDB with the settings of the index; under a filter all lists are opened"
     how = _state(index).meta
-    asked = asked.refine_factor(how.get('refine', 2))
-    probes = how.get('nprobes', 40)
-    if where is None: return asked.nprobes(probes)
-    return asked.minimum_nprobes(probes).maximum_nprobes(0)  # no limit: 5 ms become 70 in two million
+    if how.get('refine', 2): asked = asked.refine_factor(how.get('refine', 2))
+    return asked.nprobes(how.get('nprobes', 40) if where is None else _ALL)
+
+_ALL = 2**20  # lists: more than there are
+_WHOLE = 512*2**20  # bytes up to which the lists hold whole vectors and ids
 
 @patch
 def build(self: Index,
-    recall: float = .97,  # of ten neighbors, on a sample, that enough lists are opened for
-    lists: int | None = None,  # None: .7 times the square root of the number of pictures
+    recall: float = .96,  # of ten neighbors, on a sample, that enough lists are opened for
+    lists: int | None = None,  # None: the square root of the number of pictures
     nprobes: int | None = None,  # lists that a search opens; None: as many as `recall` needs
-    refine: int = 2,  # times k vectors that are scored again
+    refine: int = 2,  # times k vectors that are scored again, where the lists hold them in 8 bits a number
 ) -> Index:  # self
     "Make searches fast and approximate: an IVF of all pictures"
-    from lancedb.index import BTree, IvfSq
+    from lancedb.index import BTree, IvfFlat, IvfSq
     n = len(self)
-    lists = lists or max(1, min(round(.7*math.sqrt(n)), n//40))
-    how = IvfSq(distance_type='dot', num_partitions=lists, sample_rate=128, max_iterations=30)
+    lists = lists or max(1, min(round(math.sqrt(n)), n//40))
+    is_whole = n*(4*self.dim + 8) <= _WHOLE
+    kind = IvfFlat if is_whole else IvfSq
+    how = kind(distance_type='dot', num_partitions=lists, sample_rate=64, max_iterations=20)
     with _lance_errors(self.path):
         self.lance.create_index('vector', config=how, replace=True)
         self.lance.create_index('id', config=BTree(), replace=True)  # a row by its id, without reading all ids
-    _set_meta(self, nprobes=nprobes or min(8, lists), refine=refine)
+    probes = nprobes or min(8, lists)
+    _set_meta(self, nprobes=probes, refine=0 if is_whole else refine)
     if nprobes: return self
     sample = _sample(self)
-    while _state(self).meta['nprobes'] < lists and _share_found(self, *sample) < recall:
-        _set_meta(self, nprobes=min(lists, math.ceil(1.5*_state(self).meta['nprobes'])))
+    while probes < lists and _share_found(self, *sample) < recall:
+        probes = min(lists, math.ceil(1.25*probes))
+        _set_meta(self, nprobes=probes)
     return self
 
 @patch
@@ -942,7 +999,7 @@ def recall(self: Index,
     if found < .95:
         probes = _state(self).meta['nprobes']
         warnings.warn(f'{found:.0%} of the {k} true neighbors are found, with {probes} lists opened: '
-                      f'build(recall=.97) opens as many as that needs, build(nprobes={2*probes}) so many', stacklevel=2)
+                      f'build(recall=.96) opens as many as that needs, build(nprobes={2*probes}) so many', stacklevel=2)
     return found
 
 def _pairs(ids: np.ndarray, found: _Found) -> set:
