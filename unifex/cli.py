@@ -9,11 +9,13 @@ __all__ = ['command', 'unifex_train', 'unifex_quickstart', 'unifex_extract', 'un
 # %% ../nbs/42_cli.ipynb #259ffd39
 import argparse
 import contextlib
+import difflib
 import inspect
 import json
 import os
 import shlex
 import sys
+import textwrap
 import warnings
 from collections.abc import Iterable
 from functools import wraps
@@ -96,11 +98,18 @@ def _call(func, args: list, options: dict, script: bool) -> int:
     return 0
 
 # %% ../nbs/42_cli.ipynb #3889c889
+def _preset_lines(name: str, doc: str) -> list[str]:
+    "A preset and what it is for, as lines of a help text"
+    first, *rest = textwrap.wrap(doc, 88)
+    start = [f'  {name:21} {first}'] if len(name) < 21 else [f'  {name}', f'{"":23} {first}']
+    return start + [f'{"":23} {line}' for line in rest]
+
 def _config_help() -> str:
     "The presets, and every value of the configuration with its default"
     from unifex.config import config_docs, presets
     rows = [f'  --{key:28} {str(value):22} {doc}'.rstrip() for key, (value, doc) in config_docs().items()]
-    return '\n'.join([f'presets: {", ".join(presets())}', '',
+    about = [line for name, doc in presets().items() for line in _preset_lines(name, doc)]
+    return '\n'.join(['presets; photos is taken where none is named:', *about, '',
                       'values of the configuration, by full name or by the last part where only one has it:', *rows])
 
 class _Parser(argparse.ArgumentParser):
@@ -176,6 +185,7 @@ def _print_run(run, hint: str):
     if len(run.results) and run.report is not None:
         print(f'\n{run.results.index[-1]}, with 95 % intervals')
         _print_report(run.report)
+    if (run.folder/'summary.txt').exists(): print(f'\n{run.summary}')
     _print_folder(run.folder, f'{hint} {shlex.quote(str(run.folder))}' + ' PICTURE'*(hint == 'unifex_search'))
 
 def _as_results(run) -> dict:
@@ -190,7 +200,7 @@ def _flags(options: dict) -> list[str]:
 
 def _relaunched(
     name: str,  # of the command
-    config: str,
+    config: str | None,  # None: the preset 'photos'
     data: str | list | None,
     options: dict,  # of the command
     overrides: dict,  # of the configuration
@@ -202,7 +212,7 @@ def _relaunched(
     from unifex.config import load_config
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')  # the training tells of unused keys
-        cfg = load_config(config, **overrides)
+        cfg = load_config(config or 'photos', **overrides)
     parallel = parallel or cfg.train.data_parallel
     if processes and (processes < 0 or not parallel):
         raise ValueError(f'processes = {processes} goes with --data_parallelism, and is 1 or more')
@@ -211,16 +221,39 @@ def _relaunched(
     if sys.stdout is sys.stderr and 'stdout' not in popen: options = {**options, 'json': True}  # as `_call` has it
     code = f'import sys; from unifex.cli import {name}; sys.exit({name}())'
     paths = data if isinstance(data, list) else [data]*bool(data)
-    args = ['-c', code, str(config), *map(str, paths), *_flags(options | overrides)]
+    args = ['-c', code, *filter(None, [config]), *map(str, paths), *_flags(options | overrides)]
     status = data_parallel(args, cfg.dataloader.batch_size, cfg.train.device, cfg.train.gpu_ids, processes, **popen)
     if status == 130: raise KeyboardInterrupt
     if status: raise SystemExit(status)
     return status == 0
 
+# %% ../nbs/42_cli.ipynb #b594c5d3
+def _config_and_data(
+    config: str,  # first word, '' for none
+    data: Iterable[str],  # the others
+    overrides: dict,
+) -> tuple[str | None, str | list[str] | None]:
+    "What to train by, None where no word says it, and the pictures"
+    from unifex.config import load_config, presets
+    from unifex.core import user_path
+    words, path = [*filter(None, data)], user_path(config)
+    is_config = path.suffix in ('.yaml', '.yml') or (path/'config.yaml').is_file()
+    is_misspelled = difflib.get_close_matches(config, presets()) and not path.exists()
+    is_pictures = bool(config) and not is_config and not is_misspelled
+    if config in presets():
+        is_pictures = is_pictures and not words and not load_config(config).dataset.names
+        if is_pictures: print(f'{config} is taken as the folder, not as the preset of that name')
+    if is_pictures: config, words = '', [config, *words]
+    named = {'data', 'dataset__data', 'names', 'dataset__names'} & set(overrides)
+    if not config and not words and not named:
+        raise ValueError('give a folder of pictures, with a folder for each class: FOLDER; '
+                         'unifex_quickstart trains on those that come with the package')
+    return config or None, words if len(words) > 1 else ''.join(words) or None
+
 # %% ../nbs/42_cli.ipynb #a1bddebf
 @command
 def unifex_train(
-    config: str,  # a preset's name or a YAML file
+    config: str = '',  # a preset's name, a YAML file or a run's folder; may be left out: photos
     *data: str,  # folders with a folder for each class, or tables; else the configuration's data sets
     output_dir: str = 'results',  # the run gets a folder of its own below
     overwrite: bool = False,  # replace another run of that name, once the new one is whole
@@ -231,13 +264,16 @@ def unifex_train(
     """Train an embedder on pictures. Any value of the configuration is an option
 
     examples:
-      unifex_train quickstart ~/pictures --epochs 20 --model__head__name CosFace
-      unifex_train quickstart ~/birds ~/flowers list.csv --names sample     all of them, and the sample beside them
-      unifex_train quickstart products.csv --image file --label brand --dataset__root ~/pictures
+      unifex_train ~/pictures                     photographs, a folder for each class
+      unifex_train icons ~/logos                  icons, logos, drawings
+      unifex_train photos_siglip2 ~/pictures      with a GPU, and the Hugging Face Hub
+      unifex_train ~/birds ~/flowers list.csv --names sample     all of them, and the packaged sample beside them
+      unifex_train products.csv --image file --label brand --dataset__root ~/pictures
+      unifex_train photos ~/pictures --epochs 20 --model__head__name CosFace
       unifex_train lp_siglip-sovit400m_arcface3_m4d35k /data --output-dir results --device cuda
       unifex_train results/quickstart/config.yaml --output-dir again     the same training"""
     options = dict(output_dir=output_dir, overwrite=overwrite)
-    data = list(data) if len(data) > 1 else ''.join(data) or None
+    config, data = _config_and_data(config, data, overrides)
     if _relaunched('unifex_train', config, data, options, overrides, data_parallelism, processes): return
     from unifex.distributed import ranks
     from unifex.learner import train_unifex
@@ -282,9 +318,8 @@ def _say_stored(what: str, features, n: int):
 
 @command
 def unifex_extract(
-    config: str,  # a preset's name or a YAML file
-    data: str = None,  # a folder with a folder for each class, or a table; else the configuration's data sets
-    *,
+    config: str = '',  # a preset's name, a YAML file or a run's folder; may be left out: photos
+    *data: str,  # folders with a folder for each class, or tables; else the configuration's data sets
     batch_size: int = 0,  # pictures a batch; 0: 32 on a CPU, 256 on a GPU
     rehash: bool = False,  # read all files again, whatever their time of change
     data_parallelism: bool = False,  # a process for each GPU, or each of --gpu-ids
@@ -294,16 +329,17 @@ def unifex_extract(
     """Compute and store the features that a training needs. Any value of the configuration is an option
 
     examples:
-      unifex_extract quickstart ~/pictures --store /fast/features --num-workers 16
+      unifex_extract ~/pictures --store /fast/features --num-workers 16
       unifex_extract lp_siglip-sovit400m_arcface3_m4d35k /data --device cuda --batch-size 512"""
     import subprocess
+    config, data = _config_and_data(config, data, overrides)
     options = dict(batch_size=batch_size, rehash=rehash)
     elsewhere = _relaunched('unifex_extract', config, data, options, overrides, data_parallelism, processes,
                             stdout=subprocess.DEVNULL)
     if elsewhere: rehash = False  # and now tell what is there
     from unifex.distributed import ranks
     from unifex.training import extract_unifex
-    features, views = extract_unifex(config, data, batch_size or None, rehash, **overrides)
+    features, views = extract_unifex(config or 'photos', data, batch_size or None, rehash, **overrides)
     n_failed = len(features.failed)
     found = {'pictures': len(features), 'folder': features.source.folder, 'failed': features.failed}
     if views is not None: found |= {'views': views.source.shape[1], 'views_folder': views.source.folder}
@@ -326,7 +362,7 @@ def unifex_zero_shot(
 
     examples:
       unifex_zero_shot zs_siglip-sovit400m_pooling
-      unifex_zero_shot quickstart ~/pictures --model__neck__type pca --whiten .5 --model__name pca"""
+      unifex_zero_shot photos ~/pictures --model__neck__type pca --whiten .5 --model__name pca"""
     from unifex.learner import zero_shot_unifex
     run = zero_shot_unifex(config, data, output_dir, overwrite, **overrides)
     if (run.folder/'results.csv').exists():
@@ -337,7 +373,7 @@ def unifex_zero_shot(
 
 # %% ../nbs/42_cli.ipynb #b6cdd6da
 def _open_pictures(path: str, root: str, image: str, label: str, label_level: str):
-    "A folder or a table as table and root, by its own names of columns and its own level of labels; or as it is"
+    "A folder, a table or an archive as table and root, by its own names of columns and its own level of labels; or as it is"
     from unifex.core import user_path
     from unifex.datasets import load_pictures
     from unifex.images import IMAGE_EXTENSIONS
@@ -391,7 +427,7 @@ def _fill_on_ray(folder: Path, embedder: str, pictures, address: str, root: str,
 @command
 def unifex_index(
     embedder: str,  # a run, the folder of an embedder, or an address such as hf:owner/name; or, alone, an index
-    pictures: str = None,  # a folder, flat or nested, or a CSV or Parquet table; with --ray also shards
+    pictures: str = None,  # a folder, flat or nested, a table, a zip, a tar, Parquet or Arrow; with --ray also in stores
     index: str = None,  # folder of the index: made, or added to where it is one
     *,
     remove: str = '',  # first take out the rows for which this is true, such as "label = 'cup'"
@@ -459,12 +495,18 @@ def _save_figure(figure, path: str):
         figure.savefig(tmp, dpi=110, bbox_inches='tight', format=Path(path).suffix[1:] or 'png')
 
 # %% ../nbs/42_cli.ipynb #c77b864c
-def _print_neighbors(neighbors, names, root):
-    "The neighbors of each query below its name"
+def _cosine(text: str) -> float | str | None:
+    "What `--min-score` asks for"
+    if text in ('', 'auto'): return text or None
+    try: return float(text)
+    except ValueError: raise ValueError(f'--min-score is a cosine or auto, not {text!r}') from None
+
+def _print_neighbors(neighbors, names, root, none: str = ''):
+    "The neighbors of each query below its name, or `none`; nothing of a picture that cannot be read, as a warning says"
     for i, name in enumerate(names):
         rows = neighbors[neighbors['query'] == i].drop(columns='query')
-        if not len(rows): continue  # it could not be read, as a warning has said
-        print(f'{name}\n{rows.round(3).to_string(index=False)}\n')
+        said = rows.round(3).to_string(index=False) if len(rows) else none
+        if said: print(f'{name}\n{said}\n')
     print(f'Paths are relative to {root}')
 
 # %% ../nbs/42_cli.ipynb #5574affd
@@ -474,7 +516,7 @@ def unifex_search(
     *pictures: str,  # pictures to search for
     k: int = 5,  # so many neighbors
     where: str = '',  # only among the rows for which this is true, such as "domain = 'shoes' and price < 90"
-    min_score: float = -1.,  # only neighbors whose cosine is at least this
+    min_score: str = '',  # only neighbors whose cosine is at least this; auto: as the training calibrated it
     root: str = '',  # where the pictures of the index lie now, if not where they lay; of several name=FOLDER,...
     exclude_self: bool = False,  # leave out the picture searched for, where it is in the index
     expand: int = 0,  # add so many of its nearest neighbors to a query, and search again
@@ -493,11 +535,12 @@ def unifex_search(
       unifex_search results/quickstart photo.jpg --k 10 --save found.png
       unifex_search my_index front.jpg back.jpg --together --expand 2
       unifex_search my_index photo.jpg --where "domain = 'shoes'" --min-score .6
+      unifex_search results/quickstart photo.jpg --min-score auto     maybe none of these
       unifex_search my_index --serve"""
     if not serve and not pictures: raise ValueError('give a picture, or --serve')
     found = _open_index(index, root)
     if engine != 'auto': found.embedder.engine_name = engine
-    how = dict(where=where or None, min_score=min_score if min_score > -1 else None, expand=expand)
+    how = dict(where=where or None, min_score=_cosine(min_score), expand=expand)
     if serve:
         from unifex.serve import serve as serve_page
         return serve_page(found, host=host, port=port, k=max(k, 12), max_mb=upload_mb, max_pixels=max_pixels, **how)
@@ -506,8 +549,9 @@ def unifex_search(
     how |= dict(exclude=exclude, together=together, max_pixels=max_pixels)
     neighbors = found.search(list(pictures), k, **how).drop(columns='class_id', errors='ignore')
     if together: neighbors.insert(0, 'query', 0)
-    _print_neighbors(neighbors, [' and '.join(pictures)] if together else pictures, found.root)
-    if save:
+    none = 'none of these' if min_score else ''
+    _print_neighbors(neighbors, [' and '.join(pictures)] if together else pictures, found.root, none)
+    if save and len(neighbors):
         from unifex.plots import plot_neighbors
         first = neighbors['query'].iloc[0]
         _save_figure(plot_neighbors(pictures[first], neighbors[neighbors['query'] == first], found.root), save)

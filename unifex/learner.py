@@ -20,18 +20,19 @@ from fastai.learner import Learner
 from .checkpoints import tidy_checkpoints
 from .choosing import cannot_select, select, selects
 from .config import Config, ConfigError, load_config, override
-from .core import atomic_path, printable, require_packages, torch_defaults, user_path
+from .core import atomic_path, printable, require_packages, torch_defaults, user_path, write_text
 from .datasets import get_card, has_dataset
 from .distributed import init_ranks, rank0_only, ranks
 from .embedder import load_embedder, zero_shot_embedder
 from .engines import engine_card
 from .evaluation import Report, check_held_out, evaluate_held_out
 from .exports import export
-from .hub import HubError
+from .hub import HubError, reachable
 from .margin_model import mixed_precision
+from .reading import summarize_run
 from .runs import (
     Run, check_claim, check_place, claim_run, cloud_hub, config_head, publish_run, save_head, save_index, save_judged,
-    save_results)
+    save_open_set, save_results)
 from .splits import query_index, split_mask
 from .tables import CLASS, write_table
 from .training import (
@@ -82,11 +83,18 @@ def _save_neighbors(folder):
     run = Run(folder)
     if query_index(run.embeddings.table)[0].any(): _save_figure(run.show_results(), folder/'retrieval.png')
 
+def _save_summary(reports, folder):
+    "What the scores say, in words"
+    run = Run(folder)
+    said = summarize_run(reports, run.embeddings.table, run.open_set if reports else None)
+    write_text(folder/'summary.txt', said + '\n')
+
 def _save_scores(steps, folder, make_reports):
     "`results.csv`, without rows where they cannot be made; none where the run lacks what it needs"
     reports = {}
     with steps('the scores', "load_run('FOLDER').evaluate()"): reports = make_reports()
     if {'the head', 'the index'} & set(steps.failed): return
+    with steps('summary.txt', 'the same call'): _save_summary(reports, folder)
     with steps('results.csv', 'the same call, once there is room'): save_results(reports, folder)
 
 # %% ../nbs/37_learner.ipynb #a5cb6fb4
@@ -110,6 +118,8 @@ def _save_rest(training, folder, reports):
     if training.final:
         with steps('what was judged', same_call):
             save_judged(training.embedder.neck, training.vectors, data.table, folder)
+    if 'the index' not in steps.failed:
+        with steps('open_set.csv', same_call): save_open_set(training.vectors, data.table, folder)
     if training.choice is not None:
         with steps('selection.csv', same_call): write_table(_selection_table(training.choice), folder/'selection.csv')
     with steps('loss.png', 'learn.recorder.plot_loss()'): _save_losses(learn, folder)
@@ -151,6 +161,31 @@ def _send(run, checkpoint=None):
         print(printable(f'the run is saved, but did not arrive whole on the hub: {why}. '
                         f"Again with load_run('{run.folder}').push(checkpoints=True)"))
     if uploads: checkpoint.tidy()
+
+# %% ../nbs/37_learner.ipynb #f56d0325
+def _default_config(data, overrides):
+    "The preset to take where none is named: 'photos' for pictures of one's own"
+    named = {'data', 'dataset__data', 'names', 'dataset__names'} & set(overrides)
+    return 'quickstart' if data is None and not named else 'photos'
+
+def _hub_answers():
+    from huggingface_hub import constants
+    return not constants.HF_HUB_OFFLINE and reachable(constants.ENDPOINT, seconds=2)
+
+def _better_here(device: torch.device, hub: bool) -> str:
+    "What a machine with this device, and with or without the hub, could take in place of `photos`"
+    larger = 'the presets photos_siglip2 and photos_pe, far larger models'
+    if device.type == 'cpu' and not hub:
+        return f'{larger}, need the Hugging Face Hub, which does not answer here, and better a GPU'
+    if device.type == 'cpu': return f'the Hugging Face Hub answers: {larger}, take some thirty times as long without a GPU'
+    if not hub: return f'a GPU is there, but the Hugging Face Hub does not answer: where it does, try {larger}'
+    return f'a GPU is there, and the Hugging Face Hub answers: try {larger}'
+
+def _say_default(cfg):
+    "Which preset was taken without being asked for, and what would be better"
+    b, device = cfg.model.backbone, config_device(cfg)
+    print(f'preset {cfg.model.name}: {b.model_name} at {b.img_size} pixels on {device}, for photographs; '
+          f'for icons, logos and drawings take icons\n{_better_here(device, _hub_answers())}')
 
 # %% ../nbs/37_learner.ipynb #805bc8f8
 _LONGEST = 100  # bytes of a name; what is written beside a folder is called longer
@@ -283,7 +318,7 @@ def _describe(
 # %% ../nbs/37_learner.ipynb #987ed4ee
 @torch_defaults()
 def train_unifex(
-    config='quickstart',  # a preset's name, a YAML file, or a `Config`
+    config=None,  # a preset's name, a YAML file, or a `Config`; None: 'photos', or 'quickstart' where there are no data
     data=None,  # a folder of folders, a CSV or Parquet table, a DataFrame; None: the configuration's data sets
     output_dir: str | Path = 'results',  # the run gets a folder of its own below
     overwrite: bool = False,  # replace another run of that name, once the new one is whole
@@ -292,7 +327,9 @@ def train_unifex(
     **overrides,  # values of the configuration: `epochs=2`, `model__head__k=1`
 ) -> Learner:  # `learn.run` is what it leaves behind, a `Run`
     "Train an embedder on pictures, judge it on classes it has not seen, and leave a folder that `load_run` opens"
-    cfg, data = _named(load_config(config, **overrides), data, overrides)
+    cfg = load_config(_default_config(data, overrides) if config is None else config, **overrides)
+    if config is None and progress and ranks()[0] == 0: _say_default(cfg)
+    cfg, data = _named(cfg, data, overrides)
     alone = init_ranks(cfg.train.device)[1] == 1
     if alone and cfg.train.data_parallel and torch.cuda.device_count() > 1:
         print('train.data_parallel: this process is alone and takes one GPU; '
@@ -360,6 +397,7 @@ def _save_zero_shot(cfg, embedder, data, folder):
         vectors = embedder.embed_features(data.features.x).cpu().numpy()
         with steps('the index', 'unifex_index FOLDER PICTURES INDEX'):
             save_index(vectors, data.table, data.root, folder)
+            save_open_set(vectors, data.table, folder)
         name = f'zero-shot, {cfg.model.neck.type}, {embedder.out_dim}'
         if query_index(data.table)[0].any():
             _save_scores(steps, folder, lambda: {name: evaluate_held_out(vectors, data.table)})

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['Run', 'load_run', 'mark_trained', 'open_embeddings', 'head_settings', 'config_head', 'check_place', 'publish_run',
-           'claim_run', 'check_claim', 'save_head', 'save_index', 'save_judged', 'judged_embedder', 'zero_shot_reports',
-           'save_results', 'cloud_hub']
+           'claim_run', 'check_claim', 'save_head', 'save_index', 'save_judged', 'save_open_set', 'judged_embedder',
+           'zero_shot_reports', 'save_results', 'cloud_hub']
 
 # %% ../nbs/35_runs.ipynb #31a9c3f4
 import json
@@ -13,7 +13,7 @@ import os
 import re
 import shutil
 import tempfile
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from fnmatch import fnmatch
 from functools import cached_property
 from io import StringIO
@@ -39,6 +39,7 @@ from .hub import Hub, Uploaded, fetch, files_of, hub_and_name, is_address
 from .index import Index, is_index, load_index
 from .knn import knn
 from .necks import create_neck, half_whitened
+from .open_set import OpenSet, open_set_held_out
 from .splits import exclusions, query_index, split_mask
 from .tables import write_table
 
@@ -177,6 +178,11 @@ def classes(self: Run) -> pd.DataFrame:
     path = _existing(self.folder, 'classes.csv')
     return _read_table(path, 'class_id', 'Run.embeddings.table says the same')
 
+@patch(as_prop=True)
+def summary(self: Run) -> str:
+    "What its training has come to, in words; see `unifex.reading`"
+    return _existing(self.folder, 'summary.txt').read_text(encoding='utf-8').strip()
+
 @patch
 def __repr__(self: Run):
     try:
@@ -190,7 +196,7 @@ def __repr__(self: Run):
 
 # %% ../nbs/35_runs.ipynb #a6d41e4b
 _FETCHED = ('config.yaml', 'card.json', 'model.safetensors', 'results.csv', 'selection.csv', 'log.csv', 'classes.csv',
-            'head.safetensors', 'index/*', 'judged/*')
+            'head.safetensors', 'summary.txt', 'open_set.csv', 'index/*', 'judged/*')
 
 def load_run(
     folder: str | Path,  # of a run, or its address on a hub, such as 'hf:owner/name'
@@ -270,6 +276,27 @@ def evaluate(
         embedder = self.judged.to(default_device(device))
         query, index = mark_trained(embedder.embeddings(pictures, root, progress=progress), self.folder), None
     return evaluate(query, index, protocol or 'merged', **settings)
+
+# %% ../nbs/35_runs.ipynb #2eace276
+@patch(as_prop=True)
+def open_set(self: Run) -> OpenSet:
+    "Its held-out pictures, searched for in all of its pictures, with their class and without it; by `judged`"
+    path = self.folder/'open_set.csv'
+    if path.exists():
+        with _naming(path, 'without it, it is computed again'): return OpenSet.load(path)
+    found = open_set_held_out(self.embeddings.vectors, self.embeddings.table)
+    if found is not None: return found
+    raise ValueError(f'nothing was held out of {self.folder}, so no score is known at which answers are right: '
+                     "train with valid='classes'")
+
+@patch
+def threshold(
+    self: Run,
+    precision: float = .9,  # share of the answers shown that are to be right
+    unknown: float = .5,  # share of the queries that show what the index does not hold
+) -> float:  # a cosine
+    "The lowest score at which answers are that precise; `ValueError` where none is"
+    return self.open_set.threshold(precision, unknown)
 
 # %% ../nbs/35_runs.ipynb #ed782f49
 def open_embeddings(
@@ -507,6 +534,18 @@ def save_judged(
         write_text(path/'neck.json', json.dumps(neck.card))
         Index(Embeddings(vectors, table), path=path/'index')
 
+# %% ../nbs/35_runs.ipynb #67c77d33
+def save_open_set(
+    vectors: np.ndarray,  # (N, D) of all pictures, by the neck that is judged
+    table: pd.DataFrame,  # N rows, with `split` and `class_id`
+    folder: Path,  # of the run, with its index
+):
+    "Keep the answers to what was held out as `open_set.csv`, and calibrate the index by them, where that can be done"
+    found = open_set_held_out(vectors, table)
+    if found is None: return
+    found.save(folder/'open_set.csv')
+    with suppress(ValueError): load_index(folder/'index').calibrate(found.threshold())
+
 # %% ../nbs/35_runs.ipynb #5e1ec7a4
 def judged_embedder(
     model: str | Path,  # folder of a run or an embedder, or an address on a hub
@@ -636,7 +675,7 @@ def cloud_hub(
 
 # %% ../nbs/35_runs.ipynb #728912a3
 _GIVEN = ('embedder.pt', 'results.csv', 'selection.csv', 'log.csv', 'classes.csv', 'head.safetensors', 'loss.png',
-          'judged/neck.json', 'judged/neck.safetensors')
+          'summary.txt', 'open_set.csv', 'judged/neck.json', 'judged/neck.safetensors')
 
 def _public_config(cfg):
     "`cfg` without the paths of this machine"
