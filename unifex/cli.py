@@ -254,7 +254,7 @@ def _config_and_data(
 @command
 def unifex_train(
     config: str = '',  # a preset's name, a YAML file or a run's folder; may be left out: photos
-    *data: str,  # folders with a folder for each class, or tables; else the configuration's data sets
+    *data: str,  # folders with a folder for each class, tables, zips, tars, Parquet; else the configuration's data sets
     output_dir: str = 'results',  # the run gets a folder of its own below
     overwrite: bool = False,  # replace another run of that name, once the new one is whole
     data_parallelism: bool = False,  # a process for each GPU, or each of --gpu-ids; the batch is shared out to them
@@ -319,7 +319,7 @@ def _say_stored(what: str, features, n: int):
 @command
 def unifex_extract(
     config: str = '',  # a preset's name, a YAML file or a run's folder; may be left out: photos
-    *data: str,  # folders with a folder for each class, or tables; else the configuration's data sets
+    *data: str,  # folders with a folder for each class, tables, zips, tars, Parquet; else the configuration's data sets
     batch_size: int = 0,  # pictures a batch; 0: 32 on a CPU, 256 on a GPU
     rehash: bool = False,  # read all files again, whatever their time of change
     data_parallelism: bool = False,  # a process for each GPU, or each of --gpu-ids
