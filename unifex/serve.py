@@ -141,6 +141,7 @@ class _Answers:
     def __init__(self, index, root, k, max_mb, max_pixels, where=None, **how):
         self.index, self.root, self.k, self.max_mb, self.max_pixels = index, root, k, max_mb, max_pixels
         self.limit, self.where, self.how = int(max_mb*2**20), where, how
+        self.most = max(200, k)  # neighbors in an answer
         self.embedder = index.embedder.eval()
         self.engine = self.embedder.engine(n_images=1000)  # many queries, a few at a time
         self.embed, self.vector, self.nearest = map(_Batches, [self._embed, index.vectors, self._nearest])
@@ -185,27 +186,25 @@ async def neighbors(self: _Answers, request, vector):
     from starlette.concurrency import run_in_threadpool
     asked = request.query_params
     try:
-        k = min(max(int(asked.get('k', self.k)), 1), _MOST)
+        k = min(max(int(asked.get('k', self.k)), 1), self.most)
         labels = await run_in_threadpool(self.values, 'label') if asked.get('label') else None
         where = _condition(labels, asked.get('label', ''), asked.get('domain', ''), self.where)
         return _json({'neighbors': await self.nearest((vector, k, where))})
     except ValueError as e: return _error(f'This cannot be searched for: {e}.', 422)
 
 # %% ../nbs/40_serve.ipynb #5779ef4d
-_MOST = 200  # neighbors in an answer
-
 @patch
 def about(self: _Answers, request):
     domains = self.values('domain')
-    return _json({'limit': self.limit, 'k': self.k, 'most': _MOST, 'text': f'{len(self.index):,} pictures',
+    return _json({'limit': self.limit, 'k': self.k, 'most': self.most, 'text': f'{len(self.index):,} pictures',
                   'domains': [*domains.head(100).items()], 'labels': len(self.values('label')),
                   'min_score': self.index.min_score})
 
 @patch
 def labels(self: _Answers, request):
     "Those that hold a text, the most frequent first"
-    found = _with_text(self.values('label'), request.query_params.get('text', ''))
-    return _json([*found.head(20).items()])
+    counts, text = self.values('label'), request.query_params.get('text', '').lower()
+    return _json([*counts[[text in label.lower() for label in counts.index]].head(20).items()])
 
 def _id(request) -> int:
     "The id that is asked for; KeyError where it is no id"
@@ -312,10 +311,10 @@ def _lay_out(x: np.ndarray, n: int = 3000, seed: int = 42) -> np.ndarray:
     low, span = places.min(0), np.ptp(places, 0).max().clip(1e-12)
     places = (places - low)/span
     if len(drawn) == len(x): return places
-    _, near = knn(x, x[drawn], 5, 'cosine')
-    all_places = np.median(places[near], 1) + rng.normal(scale=.002, size=(len(x), 2))
-    all_places[drawn] = places
-    return all_places.clip(0, 1)
+    nearest = knn(x, x[drawn], 1, 'cosine')[1][:, 0]
+    beside = places[nearest] + rng.normal(scale=.005, size=(len(x), 2))
+    beside[drawn] = places
+    return beside.clip(0, 1)
 
 # %% ../nbs/40_serve.ipynb #b83d40db
 _ON_MAP = 100_000  # pictures

@@ -1,5 +1,6 @@
 const COLORS = ['#0072b2', '#d55e00', '#009e73', '#cc79a7', '#e69f00', '#56b4e9', '#333333', '#8c510a'], OTHER = '#bbbbbb'
 const SHAPES = ['square', 'circle', 'triangle', 'diamond']
+const MANY = 5000  // points in view, from which on they are dots without shape
 const FEW = 120  // pictures in view, from which on they are drawn in place of points
 let plan = null  // {id, x, y, label, domain} as arrays, once it is there
 let view = {x: 0, y: 0, scale: 1}  // corner of what is seen, and pixels a unit; the map is one unit wide
@@ -129,18 +130,32 @@ function drawNow() {
 }
 
 function drawPoints(rows) {
-  const r = Math.min(6, Math.max(1, 60/Math.sqrt(rows.length))), groups = [...COLORS, OTHER].map(() => [])
+  const r = Math.min(6, 60/Math.sqrt(rows.length)), groups = [...COLORS, OTHER].map(() => [])
   for (const i of rows) groups[kind[i]].push(i)
-  for (let g = COLORS.length; g >= 0; g--) {  // the most frequent value last, on top
-    pen.fillStyle = COLORS[g] ?? OTHER
+  groups.reverse()  // the most frequent value last, on top
+  if (rows.length > MANY) return drawDots(groups)
+  groups.forEach((group, i) => {
+    const number = COLORS.length - i
+    pen.fillStyle = COLORS[number] ?? OTHER
     pen.beginPath()
-    for (const i of groups[g]) {
-      const [x, y] = place(i)
-      if (r < 1.5) pen.rect(x - r, y - r, 2*r, 2*r)
-      else shape(pen, g, x, y, r)
-    }
+    for (const row of group) shape(pen, number, ...place(row), r)
     pen.fill()
-  }
+  })
+}
+
+function drawDots(groups) {  // pixel by pixel: ten times as fast as shapes
+  const ratio = canvas.width/canvas.clientWidth, size = Math.ceil(2*ratio)
+  const sheet = pen.createImageData(canvas.width, canvas.height), pixels = new Uint32Array(sheet.data.buffer)
+  groups.forEach((group, i) => {
+    const [red, green, blue] = (COLORS[COLORS.length - i] ?? OTHER).match(/\w\w/g).map(c => parseInt(c, 16))
+    const value = 0xff000000 | blue << 16 | green << 8 | red
+    for (const row of group) {
+      const x = (plan.x[row] - view.x)*view.scale*ratio | 0, y = (plan.y[row] - view.y)*view.scale*ratio | 0
+      const right = Math.min(x + size, canvas.width), below = Math.min(y + size, canvas.height)
+      for (let v = y; v < below; v++) pixels.fill(value, v*canvas.width + x, v*canvas.width + right)
+    }
+  })
+  pen.putImageData(sheet, 0, 0)
 }
 
 function drawPictures(rows, ids) {

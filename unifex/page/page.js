@@ -140,7 +140,8 @@ function showFound() {
   }
   $('found').replaceChildren(...cards)
   $('more').hidden = found.length < shown || shown >= most
-  $('least-shown').textContent = (least() ? least().toFixed(2) : 'any') + (least() == calibrated ? ' (calibrated)' : '')
+  $('least-shown').textContent = (least() ? least().toFixed(2) : 'any') +
+    (least() == calibrated && query.length < 2 ? ' (calibrated)' : '')  // for one picture, not for a mean
   if (!query.length) return
   if (trouble) say(trouble, true)
   else if (!found.length) say('No picture passes the filter.')
