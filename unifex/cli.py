@@ -4,16 +4,18 @@
 
 # %% auto #0
 __all__ = ['command', 'unifex_train', 'unifex_quickstart', 'unifex_extract', 'unifex_zero_shot', 'unifex_index', 'unifex_search',
-           'unifex_evaluate', 'unifex_export', 'unifex_datasets', 'unifex_bench']
+           'unifex_check', 'unifex_evaluate', 'unifex_export', 'unifex_datasets', 'unifex_bench']
 
 # %% ../nbs/42_cli.ipynb #259ffd39
 import argparse
 import contextlib
+import difflib
 import inspect
 import json
 import os
 import shlex
 import sys
+import textwrap
 import warnings
 from collections.abc import Iterable
 from functools import wraps
@@ -96,11 +98,18 @@ def _call(func, args: list, options: dict, script: bool) -> int:
     return 0
 
 # %% ../nbs/42_cli.ipynb #3889c889
+def _preset_lines(name: str, doc: str) -> list[str]:
+    "A preset and what it is for, as lines of a help text"
+    first, *rest = textwrap.wrap(doc, 88)
+    start = [f'  {name:21} {first}'] if len(name) < 21 else [f'  {name}', f'{"":23} {first}']
+    return start + [f'{"":23} {line}' for line in rest]
+
 def _config_help() -> str:
     "The presets, and every value of the configuration with its default"
     from unifex.config import config_docs, presets
     rows = [f'  --{key:28} {str(value):22} {doc}'.rstrip() for key, (value, doc) in config_docs().items()]
-    return '\n'.join([f'presets: {", ".join(presets())}', '',
+    about = [line for name, doc in presets().items() for line in _preset_lines(name, doc)]
+    return '\n'.join(['presets; photos is taken where none is named:', *about, '',
                       'values of the configuration, by full name or by the last part where only one has it:', *rows])
 
 class _Parser(argparse.ArgumentParser):
@@ -191,7 +200,7 @@ def _flags(options: dict) -> list[str]:
 
 def _relaunched(
     name: str,  # of the command
-    config: str,
+    config: str | None,  # None: the preset 'photos'
     data: str | list | None,
     options: dict,  # of the command
     overrides: dict,  # of the configuration
@@ -203,7 +212,7 @@ def _relaunched(
     from unifex.config import load_config
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')  # the training tells of unused keys
-        cfg = load_config(config, **overrides)
+        cfg = load_config(config or 'photos', **overrides)
     parallel = parallel or cfg.train.data_parallel
     if processes and (processes < 0 or not parallel):
         raise ValueError(f'processes = {processes} goes with --data_parallelism, and is 1 or more')
@@ -212,17 +221,40 @@ def _relaunched(
     if sys.stdout is sys.stderr and 'stdout' not in popen: options = {**options, 'json': True}  # as `_call` has it
     code = f'import sys; from unifex.cli import {name}; sys.exit({name}())'
     paths = data if isinstance(data, list) else [data]*bool(data)
-    args = ['-c', code, str(config), *map(str, paths), *_flags(options | overrides)]
+    args = ['-c', code, *filter(None, [config]), *map(str, paths), *_flags(options | overrides)]
     status = data_parallel(args, cfg.dataloader.batch_size, cfg.train.device, cfg.train.gpu_ids, processes, **popen)
     if status == 130: raise KeyboardInterrupt
     if status: raise SystemExit(status)
     return status == 0
 
+# %% ../nbs/42_cli.ipynb #b594c5d3
+def _config_and_data(
+    config: str,  # first word, '' for none
+    data: Iterable[str],  # the others
+    overrides: dict,
+) -> tuple[str | None, str | list[str] | None]:
+    "What to train by, None where no word says it, and the pictures"
+    from unifex.config import load_config, presets
+    from unifex.core import user_path
+    words, path = [*filter(None, data)], user_path(config)
+    is_config = path.suffix in ('.yaml', '.yml') or (path/'config.yaml').is_file()
+    is_misspelled = difflib.get_close_matches(config, presets()) and not path.exists()
+    is_pictures = bool(config) and not is_config and not is_misspelled
+    if config in presets():
+        is_pictures = is_pictures and not words and not load_config(config).dataset.names
+        if is_pictures: print(f'{config} is taken as the folder, not as the preset of that name')
+    if is_pictures: config, words = '', [config, *words]
+    named = {'data', 'dataset__data', 'names', 'dataset__names'} & set(overrides)
+    if not config and not words and not named:
+        raise ValueError('give a folder of pictures, with a folder for each class: FOLDER; '
+                         'unifex_quickstart trains on those that come with the package')
+    return config or None, words if len(words) > 1 else ''.join(words) or None
+
 # %% ../nbs/42_cli.ipynb #a1bddebf
 @command
 def unifex_train(
-    config: str,  # a preset's name or a YAML file
-    *data: str,  # folders with a folder for each class, or tables; else the configuration's data sets
+    config: str = '',  # a preset's name, a YAML file or a run's folder; may be left out: photos
+    *data: str,  # folders with a folder for each class, tables, zips, tars, Parquet; else the configuration's data sets
     output_dir: str = 'results',  # the run gets a folder of its own below
     overwrite: bool = False,  # replace another run of that name, once the new one is whole
     data_parallelism: bool = False,  # a process for each GPU, or each of --gpu-ids; the batch is shared out to them
@@ -232,13 +264,16 @@ def unifex_train(
     """Train an embedder on pictures. Any value of the configuration is an option
 
     examples:
-      unifex_train quickstart ~/pictures --epochs 20 --model__head__name CosFace
-      unifex_train quickstart ~/birds ~/flowers list.csv --names sample     all of them, and the sample beside them
-      unifex_train quickstart products.csv --image file --label brand --dataset__root ~/pictures
+      unifex_train ~/pictures                     photographs, a folder for each class
+      unifex_train icons ~/logos                  icons, logos, drawings
+      unifex_train photos_siglip2 ~/pictures      with a GPU, and the Hugging Face Hub
+      unifex_train ~/birds ~/flowers list.csv --names sample     all of them, and the packaged sample beside them
+      unifex_train products.csv --image file --label brand --dataset__root ~/pictures
+      unifex_train photos ~/pictures --epochs 20 --model__head__name CosFace
       unifex_train lp_siglip-sovit400m_arcface3_m4d35k /data --output-dir results --device cuda
       unifex_train results/quickstart/config.yaml --output-dir again     the same training"""
     options = dict(output_dir=output_dir, overwrite=overwrite)
-    data = list(data) if len(data) > 1 else ''.join(data) or None
+    config, data = _config_and_data(config, data, overrides)
     if _relaunched('unifex_train', config, data, options, overrides, data_parallelism, processes): return
     from unifex.distributed import ranks
     from unifex.learner import train_unifex
@@ -283,9 +318,8 @@ def _say_stored(what: str, features, n: int):
 
 @command
 def unifex_extract(
-    config: str,  # a preset's name or a YAML file
-    data: str = None,  # a folder with a folder for each class, or a table; else the configuration's data sets
-    *,
+    config: str = '',  # a preset's name, a YAML file or a run's folder; may be left out: photos
+    *data: str,  # folders with a folder for each class, tables, zips, tars, Parquet; else the configuration's data sets
     batch_size: int = 0,  # pictures a batch; 0: 32 on a CPU, 256 on a GPU
     rehash: bool = False,  # read all files again, whatever their time of change
     data_parallelism: bool = False,  # a process for each GPU, or each of --gpu-ids
@@ -295,16 +329,17 @@ def unifex_extract(
     """Compute and store the features that a training needs. Any value of the configuration is an option
 
     examples:
-      unifex_extract quickstart ~/pictures --store /fast/features --num-workers 16
+      unifex_extract ~/pictures --store /fast/features --num-workers 16
       unifex_extract lp_siglip-sovit400m_arcface3_m4d35k /data --device cuda --batch-size 512"""
     import subprocess
+    config, data = _config_and_data(config, data, overrides)
     options = dict(batch_size=batch_size, rehash=rehash)
     elsewhere = _relaunched('unifex_extract', config, data, options, overrides, data_parallelism, processes,
                             stdout=subprocess.DEVNULL)
     if elsewhere: rehash = False  # and now tell what is there
     from unifex.distributed import ranks
     from unifex.training import extract_unifex
-    features, views = extract_unifex(config, data, batch_size or None, rehash, **overrides)
+    features, views = extract_unifex(config or 'photos', data, batch_size or None, rehash, **overrides)
     n_failed = len(features.failed)
     found = {'pictures': len(features), 'folder': features.source.folder, 'failed': features.failed}
     if views is not None: found |= {'views': views.source.shape[1], 'views_folder': views.source.folder}
@@ -327,7 +362,7 @@ def unifex_zero_shot(
 
     examples:
       unifex_zero_shot zs_siglip-sovit400m_pooling
-      unifex_zero_shot quickstart ~/pictures --model__neck__type pca --whiten .5 --model__name pca"""
+      unifex_zero_shot photos ~/pictures --model__neck__type pca --whiten .5 --model__name pca"""
     from unifex.learner import zero_shot_unifex
     run = zero_shot_unifex(config, data, output_dir, overwrite, **overrides)
     if (run.folder/'results.csv').exists():
@@ -338,7 +373,7 @@ def unifex_zero_shot(
 
 # %% ../nbs/42_cli.ipynb #b6cdd6da
 def _open_pictures(path: str, root: str, image: str, label: str, label_level: str):
-    "A folder or a table as table and root, by its own names of columns and its own level of labels; or as it is"
+    "A folder, a table or an archive as table and root, by its own names of columns and its own level of labels; or as it is"
     from unifex.core import user_path
     from unifex.datasets import load_pictures
     from unifex.images import IMAGE_EXTENSIONS
@@ -399,7 +434,7 @@ def _calibrate(found, model: str):
 @command
 def unifex_index(
     embedder: str,  # a run, the folder of an embedder, or an address such as hf:owner/name; or, alone, an index
-    pictures: str = None,  # a folder, flat or nested, or a CSV or Parquet table; with --ray also shards
+    pictures: str = None,  # a folder, flat or nested, a table, a zip, a tar, Parquet or Arrow; with --ray also in stores
     index: str = None,  # folder of the index: made, or added to where it is one
     *,
     remove: str = '',  # first take out the rows for which this is true, such as "label = 'cup'"
@@ -530,6 +565,85 @@ def unifex_search(
         _save_figure(plot_neighbors(pictures[first], neighbors[neighbors['query'] == first], found.root), save)
     names = [encode_name(pictures[i]) for i in neighbors['query']]
     return {'root': found.root, 'neighbors': neighbors.assign(query=names)}
+
+# %% ../nbs/42_cli.ipynb #c4ec0002
+def _checking_embedder(run: str, device: str):
+    "The embedder of a run or an address, or the backbone of a preset"
+    from unifex.config import load_config, presets
+    from unifex.core import default_device
+    from unifex.embedder import load_embedder, zero_shot_embedder
+    if run not in presets(): return load_embedder(run).to(default_device(device))
+    from unifex.training import config_backbone
+    return zero_shot_embedder(config_backbone(load_config(run))).to(default_device(device))
+
+def _say_findings(findings, n: int, source: str, save: str):
+    "The number of findings by kind, the first of each, and what to do next"
+    print(f'{n:,} pictures, {len(findings):,} findings')
+    for problem, rows in findings.groupby('problem', sort=False):
+        row = rows.iloc[0].fillna('')
+        name = ' '.join(filter(None, (row.image, row.label and f'({row.label})')))
+        other = ' '.join(filter(None, (row.other, row.other_label and f'({row.other_label})')))
+        more = ', '.join(filter(None, (other, row.detail, f'{row.score:.2f}' if row.score != '' else '')))
+        print(f'{len(rows):6,} {problem:17} {name}: {more}' if more else f'{len(rows):6,} {problem:17} {name}')
+    if not len(findings): return
+    path = shlex.quote(str(source))
+    if save: print(f'Try: unifex_check {path} --drop {shlex.quote(save)} --save clean.csv')
+    else: print(f'Try: unifex_check {path} --sheet findings.html --save findings.csv')
+
+def _drop_findings(table, root, drop: str, save: str):
+    "Write the table that a list of findings leaves"
+    from unifex.cleaning import apply_findings
+    from unifex.tables import read_columns, write_table
+    if not save: raise ValueError('--drop writes a table; say where by --save clean.csv')
+    clean = apply_findings(table, read_columns(drop))
+    path = write_table(clean, save)
+    print(f'{path}: {len(clean):,} of {len(table):,} pictures\n'
+          f'Try: unifex_train {shlex.quote(save)} --dataset--root {shlex.quote(str(root))}')
+    return {'table': path, 'pictures': len(clean), 'of': len(table)}
+
+# %% ../nbs/42_cli.ipynb #c4ec0003
+@command
+def unifex_check(
+    source: str,  # pictures in any form that unifex_train takes
+    run: str = 'photos',  # a run, an embedder or a preset whose backbone looks at them
+    *,
+    save: str = '',  # write the findings to this .csv; with --drop the cleaned table
+    sheet: str = '',  # write a page with the pictures of the findings to this .html
+    drop: str = '',  # findings of an earlier call, edited or not: do as they say; nothing is looked for
+    files: bool = False,  # only look at the files: no model, no near copies, no labels
+    turned: bool = False,  # look for pictures on their side as well
+    min_score: float = .5,  # least probability that a label is wrong
+    min_side: int = 32,  # pictures with a shorter side, in pixels, are tiny
+    root: str = '',  # what a table's paths are relative to; else its folder
+    image: str = 'image',  # a table's column of paths
+    label: str = 'label',  # a table's column of labels
+    label_level: str = '',  # of a folder: which folder of a path is the label, 0 the first, leaf the last
+    store: str = '',  # folder of the features; else the user's cache
+    max_pixels: int = 89_478_485,  # larger pictures count as unreadable; 0: no limit
+    num_workers: int = 4,  # threads that read
+    device: str = '',  # cpu, cuda, ...; the best at hand
+    engine: str = 'auto',  # what runs the backbone: torch, openvino, onnxruntime; auto: the fastest that is right
+):
+    """Find what is wrong with pictures: broken files, copies, leaks across splits, suspicious labels
+
+    examples:
+      unifex_check ~/pictures --sheet findings.html --save findings.csv
+      unifex_check ~/pictures --drop findings.csv --save clean.csv
+      unifex_check products.csv results/photos-products --turned"""
+    from unifex.cleaning import find_problems, save_sheet
+    from unifex.features import extract_features
+    table, root = _open_pictures(source, root, image, label, label_level)
+    if drop: return _drop_findings(table, root, drop, save)
+    embedder = None if files else _checking_embedder(run, device)
+    how = dict(num_workers=num_workers, max_pixels=max_pixels)
+    def features(rows): return extract_features(embedder.backbone, rows, root, store or None, engine=engine,
+                                                device=embedder.device, **how).x
+    vectors = None if files else features
+    found = find_problems(table, root, embedder, vectors, min_score, turned, min_side=min_side, **how)
+    _say_findings(found, len(table), source, save)
+    if save: Path(save).write_text(found.to_csv(index=False), encoding='utf-8', errors='backslashreplace')
+    if sheet: print(f'{save_sheet(found, sheet, root, f"{len(table):,} pictures of {source}")} shows them')
+    return {'pictures': len(table), 'findings': found}
 
 # %% ../nbs/42_cli.ipynb #ae36ac86
 def _read_or_embed(path: str, table: str, model, embedder: str, max_pixels: int = 0, **names):

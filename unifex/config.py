@@ -6,6 +6,7 @@
 __all__ = ['Config', 'config_keys', 'config_docs', 'ConfigError', 'presets', 'load_config', 'override', 'save_config']
 
 # %% ../nbs/30_config.ipynb #9d0cbf9f
+import importlib.util
 import inspect
 import re
 import sys
@@ -461,21 +462,36 @@ def _check_loss(name):
     raise ConfigError(f"loss.name = {name!r} is unknown; the head's own cross-entropy is 'CrossEntropyLoss'")
 
 # %% ../nbs/30_config.ipynb #4a06d694
-def presets() -> list[str]:
-    "Names of the presets in the package"
-    return sorted(Path(f.name).stem for f in files('unifex').joinpath('presets').iterdir() if f.name.endswith('.yaml'))
+def _for_machine(values: dict) -> dict:
+    "A preset with what it takes where a package is installed: `where_installed` names it"
+    for package, more in (values.pop('where_installed', None) or {}).items():
+        if not importlib.util.find_spec(package): continue
+        for key, value in _flat(more): _put(values, key, value)
+    return values
+
+def _preset_file(name): return files('unifex').joinpath('presets', f'{name}.yaml')
+
+def presets() -> dict[str, str]:  # name -> what it is for, in one line; those for pictures of one's own first
+    "The presets in the package"
+    first = 'photos', 'icons', 'quickstart'
+    def rank(name): return next((i for i, start in enumerate(first) if name.startswith(start)), len(first)), name
+    names = (Path(f.name).stem for f in files('unifex').joinpath('presets').iterdir() if f.name.endswith('.yaml'))
+    return {name: _preset_file(name).read_text(encoding='utf-8').splitlines()[0].lstrip('# ')
+            for name in sorted(names, key=rank)}
 
 def _read_yaml(source: str | Path) -> dict:
     "The text of a preset, a YAML file or the `config.yaml` in a run's folder, as a nested dictionary"
     path = Path(source).expanduser()
-    if path.is_dir(): path = path/'config.yaml'
-    if str(source) in presets(): path = files('unifex').joinpath('presets', f'{source}.yaml')
+    if str(source) in presets(): path = _preset_file(source)
+    elif path.is_dir() and not (path/'config.yaml').is_file():
+        raise ConfigError(f'{source} holds no config.yaml, so it is no run; pictures come after a preset: photos {source}')
+    elif path.is_dir(): path = path/'config.yaml'
     elif not path.is_file():
         if path.suffix in ('.yaml', '.yml'): raise ConfigError(f'there is no file {source}{nearest_path(path)}')
         raise ConfigError(f'no preset and no file is called {str(source)!r}{nearest(source, presets())}')
     try: values = yaml.safe_load(path.read_text(encoding='utf-8')) or {}
     except yaml.YAMLError as e: raise ConfigError(f'{source} is not valid YAML: {e}') from None
-    if isinstance(values, dict): return values
+    if isinstance(values, dict): return _for_machine(values)
     raise ConfigError(f'{source} must be a mapping of keys to values, not {type(values).__name__}')
 
 # %% ../nbs/30_config.ipynb #df8f01d9

@@ -262,6 +262,7 @@ def load_dataset(
     if not len(table): raise DatasetError(f"data set '{card.key}': no row is left after {limits}")
     return table
 
+# %% ../nbs/04_datasets.ipynb #390166e1
 @delegates(load_dataset)
 def load_datasets(
     keys: str | list,  # data sets, in the order their classes are to have
@@ -492,9 +493,13 @@ def _check_there(table, root, start):
     first = table.image.iloc[0]
     if isinstance(root, Roots): raise DatasetError(f'none of the {len(table):,} pictures is below {root}; give root=')
     nearby = [Path.cwd(), *(parent for o in (start, root) for parent in Path(os.path.abspath(o)).parents)]
+    nearby += sorted(o for o in Path(root).glob('*') if o.is_dir())
     there = next((f'; {folder} has it' for folder in nearby if (folder/decode_name(first)).is_file()), '')
-    raise DatasetError(f'none of the {n_missing:,} pictures is below {os.path.abspath(root)}, not {first} for one{there}; give root= '
-                       '(--root), the folder that the paths are relative to')
+    ending = next((o for o in IMAGE_EXTENSIONS if picture_exists(root/(decode_name(first) + o))), '')
+    if ending: raise DatasetError(f'{first} is not there, but {first}{ending} is: add the endings to the list')
+    where = f'{os.path.abspath(root)}, not {first} for one{there}'
+    raise DatasetError(f'none of the {n_missing:,} pictures is below {where}; give root= (--root), the folder that '
+                       'the paths are relative to')
 
 # %% ../nbs/04_datasets.ipynb #e3970209
 def _moved(df, old, root):
@@ -516,7 +521,8 @@ def _load_table(df, start, root, **columns):
     if has_class_ids(table): table = table.assign(class_id=pd.to_numeric(table.class_id).astype(np.int64))
     else: table = table.rename(columns={'class_id': 'own_class_id'})
     _check_there(table, found, start)
-    return table, found
+    if isinstance(found, Roots) or not found.is_file(): return table, found
+    return table.assign(image=f'{encode_name(found.name)}/' + table.image), found.parent  # an archive as the root
 
 def _walked_table(folder, walk, dataset, domain, label_level):
     "The annotation table of a walk, with labels where the pictures lie in folders"
@@ -583,7 +589,7 @@ def _read_list_beside(folder, walk, path):
 
 # %% ../nbs/04_datasets.ipynb #a29d4c4f
 def _rows_beside(folder, walk, shown, label, label_level):
-    "The rows of all lists among the pictures, with the splits, and the labels, of the folders; None where there are none"
+    "The rows of all lists among the pictures, with the splits and labels of the folders; None where there is no list"
     lists = [path for paths in walk.over.values() for path in paths if _LISTS.search(path)]
     lists = [rows for path in lists if (rows := _read_list_beside(folder, walk, path)) is not None]
     if not lists: return None
@@ -599,46 +605,51 @@ def _rows_beside(folder, walk, shown, label, label_level):
     return rows.assign(image=rows.image.map(lambda path: walk.places.get(path, path)))
 
 # %% ../nbs/04_datasets.ipynb #6a44dcd8
-def _load_walk(walk, folder, label_level, columns, name):
-    "(annotation table, root) of pictures in a folder, or in archives of one"
-    shown = folder/name if walk.places else folder
-    rows = _rows_beside(folder, walk, shown, columns['label'], label_level)
-    if rows is not None: return _load_table(rows, folder, None, **columns | {'image': 'image'}, default=Path(name).stem)
-    dataset = columns['dataset'] or (encode_name(Path(name).stem) if walk.places else None)
-    table = _walked_table(shown, walk, dataset, columns['domain'], label_level)
+def _name_of(source):
+    "What the data set is called that a folder or an archive holds"
+    return encode_name(source.stem if source.is_file() else source.resolve().name)
+
+def _load_walk(walk, folder, source, label_level, columns):
+    "(annotation table, root) of the pictures of `source`, a folder or archives below `folder`"
+    rows = _rows_beside(folder, walk, source, columns['label'], label_level)
+    if rows is not None:
+        return _load_table(rows, folder, None, **columns | {'image': 'image'}, default=_name_of(source))
+    dataset = columns['dataset'] or _name_of(source)
+    table = _walked_table(source, walk, dataset, columns['domain'], label_level)
     if walk.places: table['image'] = table.image.map(walk.places)
     return table, folder
 
-def _load_archives(files, folder, label_level, columns, name):
-    "(annotation table, root) of archives of one kind below `folder`"
-    rows = None
-    is_table = not files[0].suffix.lower() in ('.zip', '.tar')
-    if is_table: rows = rows_table(files, folder, columns['image'])
-    elif files[0].suffix.lower() == '.tar': rows = shards_table(files, folder)
+def _load_archives(files, folder, source, label_level, columns):
+    "(annotation table, root) of archives of one kind below `folder`, all that `source` is"
+    ending, rows = files[0].suffix.lower(), None
+    if ending == '.tar': rows = shards_table(files, folder)
+    elif ending != '.zip': rows = rows_table(files, folder, columns['image'])
     if rows is not None:
-        return _load_table(rows, folder, None, **columns | {'image': 'image'}, default=encode_name(Path(name).stem))
+        return _load_table(rows, folder, None, **columns | {'image': 'image'}, default=_name_of(source))
     walk = _PackedWalk(files, folder)
-    if walk.pictures: return _load_walk(walk, folder, label_level, columns, name)
-    _tell_passed_over(folder/name, walk)
-    raise DatasetError(f'{folder/name}: no pictures in this archive; expected {_KINDS}')
+    if walk.pictures: return _load_walk(walk, folder, source, label_level, columns)
+    _tell_passed_over(source, walk)
+    raise DatasetError(f'{source}: no pictures in this archive; expected {_KINDS}')
 
+# %% ../nbs/04_datasets.ipynb #2d322848
 def _archives_of(folder, walk):
     "Archives that lie in a folder without pictures, all of one kind"
     found = [folder/decode_name(path) for ending in ARCHIVES for path in walk.over.get(ending, ())]
     found = [path for path in found if not path.name.startswith(('cache-', 'tmp'))]
     found = [path for path in found if path.suffix.lower() in ('.zip', '.tar') or has_pictures(path)]
     kinds = sorted({path.suffix.lower() for path in found})
-    if len(kinds) > 1: raise DatasetError(f'{folder} holds {" and ".join(kinds)} files with pictures; give those of one kind')
-    return sorted(found)
+    if len(kinds) < 2: return sorted(found)
+    raise DatasetError(f'{folder} holds {" and ".join(kinds)} files with pictures; give those of one kind')
 
 def _load_folder(folder, label_level, exclude, columns):
     walk = _FolderWalk(folder, exclude)
-    name = folder.resolve().name
-    if walk.pictures: return _load_walk(walk, folder, label_level, columns, name)
+    if walk.pictures: return _load_walk(walk, folder, folder, label_level, columns)
     archives = _archives_of(folder, walk)
-    if archives: return _load_archives(archives, folder, label_level, columns, name)
+    if archives: return _load_archives(archives, folder, folder, label_level, columns)
     _tell_passed_over(folder, walk)
-    raise DatasetError(f'{folder}: no pictures in this folder; expected {_KINDS}')
+    without = first_few(f'{ending} files' for ending in ARCHIVES if ending in walk.over)
+    mend = f'its {without} have none' if without else f'expected {_KINDS}'
+    raise DatasetError(f'{folder}: no pictures in this folder; {mend}')
 
 # %% ../nbs/04_datasets.ipynb #f9ab63f6
 _REFUSED = {  # what a name ends in -> what to do
@@ -655,18 +666,28 @@ def _refuse(source):
         raise DatasetError(f'a {type(source).__name__} in memory: give the folder that its save_to_disk(folder) writes')
     if not isinstance(source, (str, os.PathLike)):
         raise DatasetError(f'{type(source).__name__} is no source: give a folder, a table or an archive')
+    if os.path.isdir(user_path(source)): return
     text = os.fspath(source)
     if re.match(r'[a-z0-9+]{2,}://', text):
-        raise DatasetError(f'{text}: addresses are not fetched; download it first (hf download, aws s3 cp, curl), and give '
-                           'the folder')
+        raise DatasetError(f'{text}: addresses are not fetched; download it first (hf download, aws s3 cp, curl), and '
+                           'give the folder')
     for ending, mend in _REFUSED.items():
         if re.search(ending + '$', text.lower()): raise DatasetError(f'{text}: {mend}')
     if text.lower().endswith(IMAGE_EXTENSIONS) and os.path.isfile(user_path(source)):
         raise DatasetError(f'{text} is one picture; give the folder that it lies in, or a table')
 
+# %% ../nbs/04_datasets.ipynb #fa9217dd
+def _holds_pictures(path, image, root):
+    "Whether a Parquet file has the pictures in it, and not only thumbnails of files that it lists"
+    if not has_pictures(path): return False
+    try:
+        first = read_columns(path, [image])[image].iloc[0]
+        return not (isinstance(first, str) and first and picture_exists(root/first))
+    except (ValueError, IndexError): return True
+
 # %% ../nbs/04_datasets.ipynb #3a1f387a
 def load_pictures(
-    source: str | Path | pd.DataFrame,  # folder, flat or with a folder for each class; table; archive, or folder of such
+    source: str | Path | pd.DataFrame,  # folder, flat or a folder for each class; table; archive, or folder of them
     root: str | Path | None = None,  # of a table's paths; default: the file's folder, for a DataFrame the current one
     *,
     image: str = 'image',  # of a table: column with the paths, or with the pictures themselves
@@ -687,8 +708,8 @@ def load_pictures(
     if path.is_dir(): return _load_folder(path, label_level, exclude, columns)
     if not path.is_file(): raise DatasetError(f'there is no folder or table {path}{nearest_path(path)}')
     ending = path.suffix.lower()
-    if ending in ('.zip', '.tar', '.arrow') or ending in ARCHIVES and has_pictures(path):
-        return _load_archives([path], path.parent, label_level, columns, path.name)
+    if ending in ('.zip', '.tar', '.arrow') or ending in ARCHIVES and _holds_pictures(path, image, root or path.parent):
+        return _load_archives([path], path.parent, path, label_level, columns)
     rows, start = json_table(path, root) if ending == '.json' else (read_columns(path), None)
     if start: columns['image'], root = 'image', None
     try: return _load_table(rows, start or path.parent, root, **columns, default=encode_name(path.stem))

@@ -406,7 +406,7 @@ def read_box(
     "A box of a picture as a file of its own; `ImageError` where there is no such picture, or nothing in the box"
     try: numbers = [int(o) for o in name.removeprefix('box=').split(',')]
     except ValueError: numbers = []
-    if len(numbers) not in (4, 6): raise ImageError(f'{name}: a box is left,upper,right,lower or these with width,height')
+    if len(numbers) not in (4, 6): raise ImageError(f'{name}: a box is left,upper,right,lower or with ,width,height')
     pixels = decode_image(picture)
     height, width = pixels.shape[:2]
     if numbers[4:] not in ([], [width, height]):

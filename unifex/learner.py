@@ -27,7 +27,7 @@ from .embedder import load_embedder, zero_shot_embedder
 from .engines import engine_card
 from .evaluation import Report, check_held_out, evaluate_held_out
 from .exports import export
-from .hub import HubError
+from .hub import HubError, reachable
 from .margin_model import mixed_precision
 from .reading import summarize_run
 from .runs import (
@@ -162,6 +162,31 @@ def _send(run, checkpoint=None):
                         f"Again with load_run('{run.folder}').push(checkpoints=True)"))
     if uploads: checkpoint.tidy()
 
+# %% ../nbs/37_learner.ipynb #f56d0325
+def _default_config(data, overrides):
+    "The preset to take where none is named: 'photos' for pictures of one's own"
+    named = {'data', 'dataset__data', 'names', 'dataset__names'} & set(overrides)
+    return 'quickstart' if data is None and not named else 'photos'
+
+def _hub_answers():
+    from huggingface_hub import constants
+    return not constants.HF_HUB_OFFLINE and reachable(constants.ENDPOINT, seconds=2)
+
+def _better_here(device: torch.device, hub: bool) -> str:
+    "What a machine with this device, and with or without the hub, could take in place of `photos`"
+    larger = 'the presets photos_siglip2 and photos_pe, far larger models'
+    if device.type == 'cpu' and not hub:
+        return f'{larger}, need the Hugging Face Hub, which does not answer here, and better a GPU'
+    if device.type == 'cpu': return f'the Hugging Face Hub answers: {larger}, take some thirty times as long without a GPU'
+    if not hub: return f'a GPU is there, but the Hugging Face Hub does not answer: where it does, try {larger}'
+    return f'a GPU is there, and the Hugging Face Hub answers: try {larger}'
+
+def _say_default(cfg):
+    "Which preset was taken without being asked for, and what would be better"
+    b, device = cfg.model.backbone, config_device(cfg)
+    print(f'preset {cfg.model.name}: {b.model_name} at {b.img_size} pixels on {device}, for photographs; '
+          f'for icons, logos and drawings take icons\n{_better_here(device, _hub_answers())}')
+
 # %% ../nbs/37_learner.ipynb #805bc8f8
 _LONGEST = 100  # bytes of a name; what is written beside a folder is called longer
 
@@ -293,7 +318,7 @@ def _describe(
 # %% ../nbs/37_learner.ipynb #987ed4ee
 @torch_defaults()
 def train_unifex(
-    config='quickstart',  # a preset's name, a YAML file, or a `Config`
+    config=None,  # a preset's name, a YAML file, or a `Config`; None: 'photos', or 'quickstart' where there are no data
     data=None,  # a folder of folders, a CSV or Parquet table, a DataFrame; None: the configuration's data sets
     output_dir: str | Path = 'results',  # the run gets a folder of its own below
     overwrite: bool = False,  # replace another run of that name, once the new one is whole
@@ -302,7 +327,9 @@ def train_unifex(
     **overrides,  # values of the configuration: `epochs=2`, `model__head__k=1`
 ) -> Learner:  # `learn.run` is what it leaves behind, a `Run`
     "Train an embedder on pictures, judge it on classes it has not seen, and leave a folder that `load_run` opens"
-    cfg, data = _named(load_config(config, **overrides), data, overrides)
+    cfg = load_config(_default_config(data, overrides) if config is None else config, **overrides)
+    if config is None and progress and ranks()[0] == 0: _say_default(cfg)
+    cfg, data = _named(cfg, data, overrides)
     alone = init_ranks(cfg.train.device)[1] == 1
     if alone and cfg.train.data_parallel and torch.cuda.device_count() > 1:
         print('train.data_parallel: this process is alone and takes one GPU; '

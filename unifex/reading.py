@@ -55,7 +55,7 @@ def _whether_it_helped(reports: dict[str, Report]) -> str:
     if rival is None or rival == kept: return f'{told}, without training.'
     row = report.compare(reports[rival]).loc[measure]
     told += f', without training {row.other:.3f}: {row.difference:+.3f} ({row.low:+.3f} to {row.high:+.3f}).'
-    if 'untrained' in kept: return f'{told} No training that was tried found more, so the untrained neck is kept.'
+    if kept.startswith('kept: untrained'): return f'{told} No training that was tried found more, so the untrained neck is kept.'
     if row.low > 0: return f'{told} Training helped.'
     if row.high < 0: return f'{told} Training made it worse: take select=\'yes\', which keeps the untrained one then.'
     return f'{told} That may be chance: more classes would tell.'

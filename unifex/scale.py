@@ -31,12 +31,14 @@ import pyarrow.parquet as pq
 from pyarrow import fs as arrow_fs
 from tqdm import tqdm
 
+from .archives import bytes_column, holds_pictures
 from .core import atomic_path, decode_name, default_device, encode_name, first_few, require_packages, user_path
 from .datasets import load_pictures
 from .embedder import Embedder, Pictures, load_embedder
 from .evaluation import Embeddings
 from .images import IMAGE_EXTENSIONS, MAX_PIXELS, ImageError
 from .index import Index, is_index, load_index
+from .sources import class_names, plain_columns
 
 # %% ../nbs/39_scale.ipynb #c6ddece6
 def _file_system(path, filesystem=None) -> tuple[arrow_fs.FileSystem, str]:
@@ -164,31 +166,6 @@ class _Tar(SourcePart):
         for name, data in files:
             if ending(name) in IMAGE_EXTENSIONS: yield {'image': encode_name(f'{self.name}/{name}'), **notes}, data
 
-# %% ../nbs/39_scale.ipynb #846b436e
-def _is_bytes(kind) -> bool: return pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
-
-def _holds_pictures(kind: pa.DataType) -> bool:
-    if pa.types.is_struct(kind): return kind.get_field_index('bytes') >= 0 and _is_bytes(kind.field('bytes').type)
-    return _is_bytes(kind)
-
-def _bytes_column(schema: pa.Schema, column: str, where: str) -> str:
-    "The column with the bytes of pictures: the named one, or the first"
-    found = [field.name for field in schema if _holds_pictures(field.type)]
-    if column in found or (found and not column): return column or found[0]
-    wanted = f'column {column!r} of bytes' if column else 'column with the bytes of pictures'
-    raise ValueError(f'{where} has no {wanted}; its columns are {first_few(schema.names, 12)}')
-
-def _plain_columns(schema: pa.Schema) -> list[str]:
-    kinds = pa.types
-    plain = kinds.is_string, kinds.is_large_string, kinds.is_integer, kinds.is_floating, kinds.is_boolean
-    return [field.name for field in schema if any(is_kind(field.type) for is_kind in plain)]
-
-def _class_names(schema: pa.Schema) -> dict[str, list[str]]:
-    "Names of the classes, by column, as `datasets` keeps them in the metadata"
-    data = (schema.metadata or {}).get(b'huggingface')
-    features = json.loads(data).get('info', {}).get('features', {}) if data else {}
-    return {name: f['names'] for name, f in features.items() if isinstance(f, dict) and f.get('_type') == 'ClassLabel'}
-
 # %% ../nbs/39_scale.ipynb #3be41612
 def _row_values(row: dict, names: dict, label: str) -> dict:
     "The columns to keep: class numbers as names, annotations as text, none called as those that are made here"
@@ -222,14 +199,14 @@ class _RowGroups(SourcePart):
         with self.filesystem.open_input_file(self.path) as f:
             file = pq.ParquetFile(f)
             schema = file.schema_arrow
-            column = _bytes_column(schema, self.column, self.path)
-            batches = file.iter_batches(32, self.groups, [column, *_plain_columns(schema)])
-            yield from _batch_pictures(batches, self, self.first, column, self.label, _class_names(schema))
+            column = bytes_column(schema, self.column, self.path)
+            batches = file.iter_batches(32, self.groups, [column, *plain_columns(schema)])
+            yield from _batch_pictures(batches, self, self.first, column, self.label, class_names(schema))
 
 def _row_group_parts(shard, state, path, filesystem, part_size, column, label) -> Iterator[SourcePart]:
     "A Parquet file as parts of whole row groups"
     with filesystem.open_input_file(path) as f: meta = pq.ParquetFile(f).metadata
-    _bytes_column(meta.schema.to_arrow_schema(), column, path)
+    bytes_column(meta.schema.to_arrow_schema(), column, path)
     groups, first, n = [], 0, 0
     for i in range(meta.num_row_groups):
         groups.append(i)
@@ -258,15 +235,15 @@ class _LanceRows(SourcePart):
 
     def pictures(self):
         table = _open_lance(self.uri, self.version)
-        column = _bytes_column(table.schema, self.column, self.uri)
-        columns = [column, *_plain_columns(table.schema)]
+        column = bytes_column(table.schema, self.column, self.uri)
+        columns = [column, *plain_columns(table.schema)]
         batches = table.search().select(columns).offset(self.first).limit(self.n).to_batches(32)
-        yield from _batch_pictures(batches, self, self.first, column, self.label, _class_names(table.schema))
+        yield from _batch_pictures(batches, self, self.first, column, self.label, class_names(table.schema))
 
 def _lance_parts(uri: str, part_size: int, column: str, label: str) -> list[SourcePart]:
     shard = uri.rstrip('/').rpartition('/')[2]
     table = _open_lance(uri)
-    _bytes_column(table.schema, column, uri)
+    bytes_column(table.schema, column, uri)
     state, n = f'version {table.version}', table.count_rows()
     return [_LanceRows(f'{shard}/{i}', state, shard, uri, table.version, i, min(part_size, n - i), column, label)
             for i in range(0, n, part_size)]
@@ -314,12 +291,12 @@ def _is_table_of_paths(source, filesystem, column: str) -> bool:
     "Whether a source is a table of paths, not of pictures"
     if isinstance(source, pd.DataFrame): return True
     suffix = PurePosixPath(str(source)).suffix.lower()
-    if suffix in ('.csv', '.tsv', '.txt', '.jsonl'): return True
+    if suffix in ('.csv', '.tsv', '.txt', '.jsonl', '.json'): return True
     if suffix not in ('.parquet', '.pq') or column: return False
     fs, path = _file_system(source, filesystem)
     if fs.get_file_info(path).type != arrow_fs.FileType.File: return False
     with fs.open_input_file(path) as f: schema = pq.read_schema(f)
-    return 'image' in schema.names and not any(_holds_pictures(field.type) for field in schema)
+    return 'image' in schema.names and not any(holds_pictures(field.type) for field in schema)
 
 def source_parts(
     source,  # see `extract_dataset`
@@ -343,13 +320,14 @@ def source_parts(
     base = _common_folder(filesystems[0], paths)
     kinds = {kind: [file for file in files if _kind(file.path) == kind] for kind in ('tar', 'parquet', 'picture')}
     there = [kind for kind, some in kinds.items() if some]
-    if len(there) > 1:
+    is_folder_here = len(sources) == 1 and 'picture' in there and _is_local(filesystems[0])
+    if len(there) > 1 and not is_folder_here:
         mend = 'give the list of shards, or a folder without them'
         raise ValueError(f'{source} holds {" and ".join(there)} files: {mend}')
-    if there and there != ['picture']:
+    if there and 'picture' not in there:
         return _shard_parts(kinds[there[0]], base, filesystems[0], part_size, column, label)
     if len(sources) > 1: raise ValueError('a list is one of shards; pictures are given as one folder or table')
-    if _is_local(filesystems[0]): return _files_parts(*load_pictures(sources[0], root), None, part_size)
+    if _is_local(filesystems[0]): return _files_parts(*load_pictures(sources[0], root, label=label), None, part_size)
     if not there: raise ValueError(f'{source} holds no pictures, tar shards or Parquet files')
     names = [file.path.removeprefix(base).lstrip('/') for file in kinds['picture']]
     return _files_parts(_remote_table(names), base, filesystems[0], part_size)

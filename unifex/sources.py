@@ -16,6 +16,7 @@ from pathlib import Path, PurePosixPath
 import pandas as pd
 
 from .archives import bytes_column, holds_pictures, list_archive, open_rows, picture_exists, read_archived
+from .archives import rows_schema
 from .core import encode_name, first_few
 from .images import IMAGE_EXTENSIONS, ImageError, crop_box
 from .tables import SPLITS, TableError
@@ -39,9 +40,8 @@ def has_pictures(
     path: str | Path,  # .parquet, .pq or .arrow file
 ) -> bool:  # False also where it cannot be read
     "Whether a column of a file holds the bytes of pictures"
-    try: rows = open_rows(path)
+    try: schema = rows_schema(open_rows(path))
     except Exception: return False
-    schema = rows.schema_arrow if hasattr(rows, 'metadata') else rows.schema
     return any(holds_pictures(field.type) for field in schema)
 
 def class_names(
@@ -58,22 +58,21 @@ def plain_columns(
     "The columns of words and numbers"
     import pyarrow as pa
     kinds = pa.types
-    plain = kinds.is_string, kinds.is_large_string, kinds.is_integer, kinds.is_floating, kinds.is_boolean
+    text = kinds.is_string, kinds.is_large_string, kinds.is_dictionary  # of categories
+    plain = *text, kinds.is_integer, kinds.is_floating, kinds.is_boolean
     return [field.name for field in schema if any(is_kind(field.type) for is_kind in plain)]
 
 # %% ../nbs/03_sources.ipynb #dd346b32
 def _without_bytes(rows, column):
-    "(a table without the bytes in `column`, the paths in it or None)"
+    "(the plain columns of a table, the paths in `column` or None)"
     from pyarrow import compute as pc
-    is_parquet = hasattr(rows, 'metadata')
-    schema = rows.schema_arrow if is_parquet else rows.schema
-    kept = plain_columns(schema)
-    kind = schema.field(column).type
+    kept, kind = plain_columns(rows_schema(rows)), rows_schema(rows).field(column).type
     has_paths = hasattr(kind, 'get_field_index') and kind.get_field_index('path') >= 0
-    if is_parquet: table = rows.read([*kept, *([f'{column}.path'] if has_paths else [])], use_threads=False)
-    else: table = rows.select([*kept, *([column] if has_paths else [])])
+    is_parquet = hasattr(rows, 'metadata')
+    path = [f'{column}.path' if is_parquet else column] if has_paths else []
+    table = rows.read([*kept, *path], use_threads=False) if is_parquet else rows.select([*kept, *path])
     paths = pc.struct_field(table[column], 'path').to_pandas() if has_paths else None
-    return table.select(kept), paths
+    return table.select(kept).to_pandas(), paths
 
 def _has_only_paths(rows, column):
     "Whether the bytes of a column of bytes and paths are all missing"
@@ -84,27 +83,27 @@ def _has_only_paths(rows, column):
     of_bytes = [o for o in columns if o.path_in_schema == f'{column}.bytes']
     return all(o.statistics and o.statistics.null_count == o.num_values for o in of_bytes)
 
+# %% ../nbs/03_sources.ipynb #b9010d87
+def _row_images(images, paths, only_paths):
+    "Paths of rows with the names that the files once had; or these themselves, where there is nothing else"
+    if only_paths and paths.notna().all(): return paths
+    names = paths.fillna('').str.replace('\\', '/').str.rpartition('/')[2]
+    return images + names.map(lambda name: name and f'/{encode_name(name)}')
+
 def _file_rows(path, name, image):
     "The rows of one file, called `name` in their paths"
     rows = open_rows(path)
-    schema = rows.schema_arrow if hasattr(rows, 'metadata') else rows.schema
+    schema = rows_schema(rows)
     first = bytes_column(schema, '', name)
     is_named = image in schema.names and holds_pictures(schema.field(image).type)
     column = image if is_named else first
-    table, paths = _without_bytes(rows, column)
-    df = table.to_pandas()
+    df, paths = _without_bytes(rows, column)
     for c, names in class_names(schema).items():
         if c in df: df[c] = df[c].map(dict(enumerate(names)))
     where = name if column == first else f'{name}/{column}'
     images = pd.Series([f'{where}/{i}' for i in range(len(df))], dtype=object)
     if paths is not None: images = _row_images(images, paths, _has_only_paths(rows, column))
     return df.drop(columns='image', errors='ignore').assign(image=images)
-
-def _row_images(images, paths, only_paths):
-    "Paths of rows with the names that the files once had; or these themselves, where there is nothing else"
-    if only_paths and paths.notna().all(): return paths
-    names = paths.fillna('').str.replace('\\', '/').str.rpartition('/')[2]
-    return images + names.map(lambda name: name and f'/{encode_name(name)}')
 
 # %% ../nbs/03_sources.ipynb #f81812ae
 def rows_table(
@@ -170,8 +169,8 @@ def _coco_folder(path, names, root):
     folders += [o/stem for o in folders] + [above/path.stem]
     there = next((o for o in folders if any(picture_exists(o/name) for name in names)), None)
     if there: return there
-    raise TableError(f'none of the pictures of {path} is there, not {names[0]} for one, neither in {above} nor in images '
-                     'there or above; give root= (--root), the folder that they are relative to')
+    raise TableError(f'none of the pictures of {path} is there, not {names[0]} for one, neither in {above} nor in '
+                     'images there or above; give root= (--root), the folder that they are relative to')
 
 def _boxes(coco, path):
     "The boxes of a COCO file: image_id, category_id, left, top, width, height"
@@ -204,7 +203,8 @@ def _box_rows(coco, path, border):
     boxes['box'] = [_box_name(row, border) for row in boxes.itertuples()]
     is_good = boxes.box.notna() & boxes.file_name.notna()
     if not is_good.all():
-        warnings.warn(f'{path}: {(~is_good).sum():,} of {len(boxes):,} boxes are empty, outside their picture or of none')
+        n = f'{(~is_good).sum():,} of {len(boxes):,}'
+        warnings.warn(f'{path}: {n} boxes are empty, outside their picture or of none')
     return boxes[is_good].assign(image=lambda o: o.file_name + '/' + o.box)
 
 def _drop_same_boxes(boxes, path):

@@ -24,7 +24,7 @@ from .core import atomic_path, map_threads
 from .embedder import Embedder
 from .evaluation import Embeddings, Report, evaluate
 from .exports import export, test_pictures
-from .images import ImageError, safe_join
+from .images import ImageError, read_bytes, safe_join
 from .torch111 import verify_torch_1_11
 
 # %% ../nbs/41_submission.ipynb #5210d35b
@@ -159,7 +159,7 @@ def build_submission(
 def _open_picture(root, image):
     "A picture as the scorer opens it: uint8 (1, 3, H, W); None where that fails"
     try:
-        with Image.open(safe_join(root, image)) as im: pixels = np.array(im.convert('RGB'))
+        with Image.open(io.BytesIO(read_bytes(safe_join(root, image))[1])) as im: pixels = np.array(im.convert('RGB'))
     except (OSError, ImageError, Image.DecompressionBombError): return None
     return torch.from_numpy(pixels).permute(2, 0, 1)[None]
 

@@ -83,7 +83,8 @@ def _check_image(df):
     if not len(df): raise TableError('the table is empty: no row is left')
     first = df.image.dropna().iloc[:1].tolist()
     if first and not isinstance(first[0], (str, os.PathLike, int, float)):
-        raise TableError(f"column 'image' holds {type(first[0]).__name__}, not paths; save the pictures as files first")
+        raise TableError(f"column 'image' holds {type(first[0]).__name__}, not paths; save the pictures as "
+                         'files, or the table as Parquet, and give these')
 
 # %% ../nbs/02_tables.ipynb #ec113012
 def _name_splits(split):

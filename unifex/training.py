@@ -70,7 +70,7 @@ def _naming(ds):
 def _is_data_root(names, data):
     "Whether `data` is the folder of the data sets that a preset names, and not pictures of one's own; says which"
     is_folder = isinstance(data, (str, Path)) and user_path(data).is_dir()
-    if not is_folder or names == Config().dataset.names: return False
+    if not is_folder or names in ([], Config().dataset.names): return False
     is_root = any(has_dataset(name, data) for name in names)
     files = ' and '.join(file for name in names[:3] for file in get_card(name).files[:1])
     if is_root: text = f"{data} is taken as the data root of {', '.join(names)}"
@@ -99,6 +99,12 @@ def _load_several(cfg, sources, exclude):
     parts = [_hold_out_alone(part, cfg) for _, part in table.groupby(table.image.str.partition('/')[0], sort=False)]
     return pd.concat(parts, ignore_index=True).drop(columns='class_id', errors='ignore'), root
 
+def _no_labels(data):
+    "What to do with a folder of pictures that has none"
+    return ConfigError(f'{data} has no folder for each class, so there are no labels to learn from; such pictures are '
+                       'searched untrained: unifex_zero_shot photos --model__neck__type pooling --embedding_dim 1280, '
+                       f'then unifex_index results/photos {data} INDEX')
+
 def load_data(
     cfg: Config,
     data=None,  # see `load_pictures`, or several, see `load_sources`; or the root of the configuration's data sets
@@ -113,6 +119,7 @@ def load_data(
         root = data or ds.root or None
         table, root = load_datasets(ds.names, root), dataset_root(ds.names[0], root)
     else: table, root = load_pictures(data, ds.root or None, **_naming(ds), exclude=exclude)
+    if 'label' not in table and isinstance(data, (str, Path)) and user_path(data).is_dir(): raise _no_labels(data)
     require_labels(table, 'training')
     return _limit(table, ds, cfg.seed), root
 

@@ -6,6 +6,7 @@
 None of them is in the sample or among the domains of domains.py. In signs and pins a class is what several designers
 call by the same name; in scenes and styles one house draws each class in several styles, `source`.
 """
+import itertools
 import json
 import re
 from pathlib import Path
@@ -19,7 +20,7 @@ from unifex.config import load_config, override
 from unifex.core import map_threads, write_text
 from unifex.evaluation import evaluate_held_out
 from unifex.selection import candidate_necks
-from unifex.splits import split_by_class
+from unifex.splits import hold_out
 from unifex.tables import CLASS, write_table
 from unifex.training import config_backbone, prepare_data, train_many
 
@@ -94,53 +95,80 @@ def load_development(
 
 _PAIRS = dict(model__head__name='MultiSimilarity', model__head__params={})
 _SUPCON = dict(model__head__name='SupCon', model__head__params={})
+_SUM = dict(model__head__name='ArcFace + 0.1*MultiSimilarity')
 SETTINGS = {
     'ArcFace': {},
+    'ArcFace, lr 5e-3': dict(lr=5e-3),
+    'ArcFace, dropout 0': dict(dropout=0.),
     'ArcFace, noise': dict(start=''),
-    'ArcFace, noise, lr 5e-3': dict(start='', lr=5e-3),
     'ArcFace, noise, m .5, s 30': dict(start='', m=.5, s=30),
+    'AdaCos, dropout 0': dict(model__head__name='AdaCos', model__head__params={}, dropout=0.),
+    'ArcFace and MultiSimilarity, lr 1e-3': _SUM | dict(lr=1e-3),
     'MultiSimilarity, lr 5e-3': _PAIRS | dict(lr=5e-3),
     'MultiSimilarity, lr 1e-3': _PAIRS | dict(lr=1e-3),
+    'MultiSimilarity, lr 1e-3, dropout 0': _PAIRS | dict(lr=1e-3, dropout=0.),
+    'MultiSimilarity, lr 1e-3, dropout .6': _PAIRS | dict(lr=1e-3, dropout=.6),
+    'MultiSimilarity, lr 1e-3, 80 epochs': _PAIRS | dict(lr=1e-3, epochs=80),
     'MultiSimilarity, lr 3e-4': _PAIRS | dict(lr=3e-4),
-    'MultiSimilarity, lr 5e-3, dropout .6': _PAIRS | dict(lr=5e-3, dropout=.6),
     'MultiSimilarity, noise, lr 5e-3': _PAIRS | dict(start='', lr=5e-3),
     'SupCon, lr 5e-3': _SUPCON | dict(lr=5e-3),
     'SupCon, lr 1e-3': _SUPCON | dict(lr=1e-3),
+    'SupCon, lr 1e-3, dropout 0': _SUPCON | dict(lr=1e-3, dropout=0.),
+    'SupCon, lr 1e-3, 80 epochs': _SUPCON | dict(lr=1e-3, epochs=80),
+    'SupCon, lr 3e-4': _SUPCON | dict(lr=3e-4),
 }
 
 
-def small_folder(rows: pd.DataFrame, n_classes: int, most: int, seed: int) -> pd.DataFrame:
-    "`n_classes` of a table with at most `most` pictures each, half of the classes held out"
+def small_folder(rows: pd.DataFrame, n_classes: int, most: int, seed: int, valid: str = 'classes') -> pd.DataFrame:
+    "`n_classes` of a table with at most `most` pictures each; half of the classes held out, or a third of the pictures"
     rng = np.random.default_rng([seed, n_classes])
     classes = rows[CLASS].drop_duplicates()
     drawn = classes.iloc[rng.permutation(len(classes))[:n_classes]]
     rows = rows.merge(drawn, on=CLASS)
     rows = rows.groupby(CLASS).sample(frac=1, random_state=seed).groupby(CLASS).head(most)
-    rows = rows[rows.groupby(CLASS).image.transform('size') >= 2].sort_index()
-    return pd.concat(split_by_class(rows, frac=.5, seed=seed)).sort_index().reset_index(drop=True)
+    rows = rows[rows.groupby(CLASS).image.transform('size') >= 2].sort_index().reset_index(drop=True)
+    return hold_out(rows, valid, .5 if valid == 'classes' else .34, seed)
 
 
 def measure(
     save: str | Path,  # CSV, written after each folder
-    seeds=(1, 3, 4, 5),
+    sizes=(40, 80, 230),  # classes, of which half or a third of the pictures is held out
+    seeds=(1, 2),
+    valid=('classes', 'images'),  # what is held out
     **overrides,  # of the quickstart's configuration
 ) -> pd.DataFrame:  # a row a folder and neck: mMP@5 on its held-out classes
-    "What each of `SETTINGS` makes of folders of forty classes with two or three pictures each"
+    "What each of `SETTINGS` makes of folders with two to four pictures a class"
     save = Path(save)
     rows = pd.read_csv(save).to_dict('records') if save.exists() else []
-    done = {(row['domain'], row['seed']) for row in rows}
+    done = {(row['valid'], row['domain'], row['classes'], row['seed']) for row in rows}
     table, root = load_development()
     cfg = load_config('quickstart', device='cpu', img_size=128, **overrides)
     backbone = config_backbone(cfg)
-    for seed in seeds:
-        for domain in 'scenes', 'signs', 'styles':
-            if (domain, seed) in done: continue
-            data = prepare_data(cfg, backbone, small_folder(table[table.domain == domain], 80, 3, seed), root)
-            trained = train_many([override(cfg, seed=seed, **settings) for settings in SETTINGS.values()], data)
-            necks = {name: [training.embedder.neck.eval()] for name, training in zip(SETTINGS, trained)}
-            for name, neck in candidate_necks(necks, data.components(64, .5), data.train[0]).items():
-                vectors = neck(data.features.x.float()).detach().numpy()
-                score = evaluate_held_out(vectors, data.table).overall['mMP@5']
-                rows.append({'domain': domain, 'seed': seed, 'neck': name, 'mMP@5': score})
-            write_table(pd.DataFrame(rows), save)
+    for folder in itertools.product(seeds, valid, sizes, DEVELOPMENT):
+        seed, kind, size, domain = folder
+        if (kind, domain, size, seed) in done or size > table[table.domain == domain].label.nunique(): continue
+        data = prepare_data(cfg, backbone, small_folder(table[table.domain == domain], size, 4, seed, kind), root)
+        trained = train_many([override(cfg, seed=seed, **settings) for settings in SETTINGS.values()], data)
+        necks = {name: [training.embedder.neck.eval()] for name, training in zip(SETTINGS, trained)}
+        for name, neck in candidate_necks(necks, data.components(64, .5), data.train[0]).items():
+            vectors = neck(data.features.x.float()).detach().numpy()
+            score = evaluate_held_out(vectors, data.table).overall['mMP@5']
+            row = dict(zip(('seed', 'valid', 'classes', 'domain'), folder), neck=name)
+            rows.append(row | {'mMP@5': round(score, 4)})
+        write_table(pd.DataFrame(rows), save)
     return pd.DataFrame(rows)
+
+
+def best_portfolio(
+    scores: pd.DataFrame,  # from `measure`
+    n: int,
+) -> pd.DataFrame:  # a row a setting, in the order they were taken; the mean score of the best of those so far
+    "The settings that together find most where the best of them is taken, each folder counting once: greedily"
+    setting = scores.neck.str.split(' + ', regex=False).str[0].where(scores.neck != 'untrained', 'untrained')
+    best = scores.assign(setting=setting).pivot_table('mMP@5', ['valid', 'domain', 'classes', 'seed'], 'setting', 'max')
+    taken, found = ['untrained'], []
+    for _ in range(n):
+        means = {name: best[[*taken, name]].max(axis=1).mean() for name in best.columns.drop(taken)}
+        taken.append(max(means, key=means.get))
+        found.append((taken[-1], means[taken[-1]]))
+    return pd.DataFrame(found, columns=['setting', 'best so far'])
