@@ -15,12 +15,13 @@ import warnings
 from contextlib import contextmanager
 from copy import copy
 from datetime import timedelta
-from itertools import chain, islice
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+import torch
 from fastcore.basics import patch
 
 from .archives import picture_exists
@@ -29,7 +30,7 @@ from .core import require_packages, user_path
 from .embedder import Embedder, Pictures, as_pictures, load_embedder, warn_failed
 from .evaluation import Embeddings
 from .images import MAX_PIXELS, ImageError
-from .knn import expand_vectors, knn_chunks
+from .knn import expand_vectors
 from .tables import DuplicateImageError, make_table
 
 # %% ../nbs/23_index.ipynb #bb5a0d37
@@ -60,13 +61,20 @@ def embeddings(self: Embedder,
 
 # %% ../nbs/23_index.ipynb #66e9dfd4
 _TABLE, _EMBEDDER, _META = 'pictures', 'embedder', b'unifex'
-_BATCH = 2**17  # rows read at a time
-_INDEX_CACHE, _METADATA_CACHE = 512*2**20, 64*2**20  # bytes that an open index may keep in memory
+_BATCH = 2**14  # rows read at a time
+_INDEX_CACHE, _METADATA_CACHE = 640*2**20, 64*2**20  # bytes that an open index may keep in memory
+_READ_AHEAD = 64*2**20  # bytes that LanceDB reads before they are wanted, of 2 GiB as it would
+
+def _place(path) -> Path | str:
+    "A folder, or the address of one in object storage"
+    path = str(path).removeprefix('file://')
+    return path.rstrip('/') if '://' in path else user_path(path)
 
 def _connect(place: str):
     "LanceDB at a folder, an address, or 'memory://'"
     require_packages('an index', 'lancedb')
     import lancedb
+    os.environ.setdefault('LANCE_DEFAULT_IO_BUFFER_SIZE', str(_READ_AHEAD))
     warnings.filterwarnings('ignore', 'lancedb fork support', RuntimeWarning)  # worker processes ask it nothing
     session = lancedb.Session(index_cache_size_bytes=_INDEX_CACHE, metadata_cache_size_bytes=_METADATA_CACHE)
     return lancedb.connect(place, session=session, read_consistency_interval=timedelta(0))
@@ -140,10 +148,12 @@ def _as_arrow(vectors: np.ndarray, table: pd.DataFrame, ids: np.ndarray):
 _OLD = 'index.json'  # the card of an index of version 0.1
 
 def is_index(
-    path: str | Path,  # any folder
+    path: str | Path,  # any folder or address
 ) -> bool:
     "Whether an index lies there, of today or of version 0.1"
-    path = user_path(path)
+    path = _place(path)
+    if isinstance(path, str):
+        with _lance_errors(path): return _TABLE in _connect(path).list_tables().tables
     return (path/f'{_TABLE}.lance'/'_versions').is_dir() or (path/_OLD).is_file()
 
 def _is_ours(path: Path) -> bool:
@@ -151,18 +161,21 @@ def _is_ours(path: Path) -> bool:
     return path.name.split('-')[0] in ('codes', 'table', 'ivf') and path.suffix in ('.npy', '.parquet', '.faiss')
 
 def check_folder(
-    path: Path,  # where an index is to be
-):
+    path: str | Path,  # where an index is to be: a folder, or an address of object storage
+) -> Path | str:  # that
     "Refuse to write among other things"
+    path = _place(path)
+    if isinstance(path, str): return path
     if path.is_file(): raise FileExistsError(f'{path} is a file; give a folder, or a path that ends in .parquet')
     other = sorted(f.name for f in path.iterdir() if not _is_ours(f)) if path.is_dir() else []
     if other: raise FileExistsError(f'{path} holds other things ({", ".join(other[:3])}); choose a new or empty folder')
+    return path
 
-def _claim_folder(path) -> Path:
-    "A folder for a new index"
-    path = user_path(path)
+def _claim(path) -> Path | str:
+    "A folder or address for a new index"
+    path = check_folder(path)
     if is_index(path): raise FileExistsError(f'{path} is an index already: Index.load opens it, or choose a new folder')
-    check_folder(path)
+    if isinstance(path, str): return path
     shutil.rmtree(path/f'{_TABLE}.lance', ignore_errors=True)  # of a beginning that was killed
     path.mkdir(parents=True, exist_ok=True)
     return path
@@ -171,10 +184,10 @@ def _claim_folder(path) -> Path:
 def _model_name(embedder) -> str:
     return f"{embedder.card['backbone']['model_name']} with {embedder.card['neck']['name']}"
 
-def _save_embedder(embedder, path: Path | None) -> dict:
+def _save_embedder(embedder, path: Path | str | None) -> dict:
     "What the table is to say of an embedder, which is written to the folder at `path`"
     if embedder is None: return {}
-    if path is not None: embedder.save(path/_EMBEDDER)
+    if isinstance(path, Path): embedder.save(path/_EMBEDDER)
     return {'embedder': embedder.fingerprint(), 'model': _model_name(embedder)}
 
 # %% ../nbs/23_index.ipynb #ef5530fe
@@ -184,13 +197,13 @@ class Index:
         embeddings: Embeddings,  # the first pictures
         embedder: Embedder | None = None,  # what made them; to search by picture
         root: str | Path | None = None,  # what the table's paths are relative to
-        path: str | Path | None = None,  # a new or empty folder to live in; None: memory
+        path: str | Path | None = None,  # a new or empty folder, or an address, to live in; None: memory
         ids=None,  # (N,) int64, distinct; None: 0, 1, ...
     ):
         ids = np.arange(len(embeddings)) if ids is None else _check_ids(ids, len(embeddings))
         rows = _as_arrow(embeddings.vectors, embeddings.table, ids)
         root = root and as_root(root)
-        if path is not None: path = _claim_folder(path)
+        if path is not None: path = _claim(path)
         meta = {'root': root and plain_root(root.absolute()), **_save_embedder(embedder, path)}
         _attach(self, path, embedder, _create(path, rows, meta))
         self.root = root
@@ -215,21 +228,39 @@ def _attach(index: Index, path, embedder, database):
     "Make `index` a view of the table in a LanceDB database"
     lance = database.open_table(_TABLE)
     index.path, index.lance, index._database, index._embedder = path, lance, database, embedder
-    index._is_checked, index._largest = False, (-1, -1)
+    index._is_checked, index._largest, index._known = False, (-1, -1), None
     index.failed = pd.DataFrame({'image': [], 'error': []})
-    index.dim = lance.schema.field('vector').type.list_size
-    root = _meta(lance).get('root')
+    schema = lance.schema
+    index.dim = schema.field('vector').type.list_size
+    root = _meta(schema).get('root')
     index.root = as_root(root) if root else None
 
-def _meta(lance) -> dict:
-    "What the table says of itself: `root`, `embedder` and how it is searched"
-    said = (lance.schema.field('vector').metadata or {}).get(_META)
+def _meta(schema) -> dict:
+    "What a table says of itself: `root`, `embedder` and how it is searched"
+    said = (schema.field('vector').metadata or {}).get(_META)
     return json.loads(said) if said else {}
 
-def _set_meta(lance, **values):
+def _set_meta(index: Index, **values):
     "Change it, in one step that a kill leaves done or not"
-    text = json.dumps(_meta(lance) | values)
-    lance.update_field_metadata({'path': 'vector', 'metadata': {_META.decode(): text}})
+    text = json.dumps(_state(index).meta | values)
+    index.lance.update_field_metadata({'path': 'vector', 'metadata': {_META.decode(): text}})
+
+class _State(NamedTuple):
+    "What there is to know of a table, at one version of it"
+    version: int
+    n: int  # rows
+    schema: object  # of Arrow
+    meta: dict
+    is_built: bool  # there is an IVF
+
+def _state(index: Index) -> _State:
+    "That of now; a table that has not changed is asked for its version only"
+    version, lance = index.lance.version, index.lance
+    if index._known is None or index._known.version != version:
+        schema = lance.schema
+        is_built = any('vector' in found.columns for found in lance.list_indices())
+        index._known = _State(version, lance.count_rows(), schema, _meta(schema), is_built)
+    return index._known
 
 def _create(path, rows, meta: dict, **kwargs):
     "A LanceDB database with a table of Arrow rows, or of a reader of them; whole or not there"
@@ -249,30 +280,26 @@ def _check_embedder(index: Index, embedder: Embedder):
                          f'the index holds {index.dim} a picture')
     made = index.fingerprint
     if not made or embedder.fingerprint() == made: return
-    by = _meta(index.lance).get('model', 'another one')
+    by = _state(index).meta.get('model', 'another one')
     raise ValueError(f'{_model_name(embedder)} (fingerprint {embedder.fingerprint()[:8]}) '
                      'did not make the vectors of this index, '
                      f'{by} (fingerprint {made[:8]}) did: open it without an embedder, or make an index anew')
 
 # %% ../nbs/23_index.ipynb #cb07de53
-def _columns(index: Index) -> list[str]:
-    "Those of the annotation table"
-    return [name for name in index.lance.schema.names if name not in ('id', 'vector', _CONTENT)]
-
 @patch(as_prop=True)
 def columns(self: Index) -> list[str]:
     "The columns that a filter can name and a search brings"
-    return _columns(self)
+    return [name for name in _state(self).schema.names if name not in ('id', 'vector', _CONTENT)]
 
 @patch(as_prop=True)
 def fingerprint(self: Index) -> str:
     "That of the embedder which made the vectors; '' where it is not known"
-    return _meta(self.lance).get('embedder', '')
+    return _state(self).meta.get('embedder', '')
 
 @patch(as_prop=True)
 def is_built(self: Index) -> bool:
     "Whether there is an IVF"
-    return any('vector' in found.columns for found in self.lance.list_indices())
+    return _state(self).is_built
 
 @patch
 def count(self: Index,
@@ -281,17 +308,17 @@ def count(self: Index,
     "How many pictures there are"
     with _lance_errors(self.path, where, self.columns): return self.lance.count_rows(where)
 
-def _batches(index: Index, columns: list[str], where: str | None = None):
+def _batches(index: Index, columns: list[str], where: str | None = None, size: int = _BATCH):
     "Arrow batches of rows, few of them in memory"
     asked = index.lance.search().select(columns)
     if where is not None: asked = asked.where(where)
     with _lance_errors(index.path, where, index.columns):
-        for batch in asked.to_batches(batch_size=_BATCH): yield _plain(batch)
+        for batch in asked.to_batches(batch_size=size): yield _plain(batch)
 
 def _read(index: Index, columns: list[str], where: str | None = None):
     "Rows as one Arrow table"
     import pyarrow as pa
-    schema = _plain(index.lance.schema.empty_table()).schema
+    schema = _plain(_state(index).schema.empty_table()).schema
     schema = pa.schema([schema.field(name).remove_metadata() for name in columns])
     batches = [pa.RecordBatch.from_arrays(b.columns, schema=schema) for b in _batches(index, columns, where)]
     return pa.Table.from_batches(batches, schema)
@@ -323,7 +350,7 @@ def rows(self: Index,
 ) -> pd.DataFrame:  # `id` and the columns
     "What is known of pictures"
     columns = self.columns if columns is None else list(columns)
-    unknown = [c for c in columns if c not in self.lance.schema.names]
+    unknown = [c for c in columns if c not in _state(self).schema.names]
     if unknown: raise ValueError(f'the index has no column {unknown[0]!r}{nearest(unknown[0], self.columns)}')
     if ids is not None and where is not None: raise TypeError('rows takes ids or where, not both')
     found = _read(self, ['id', *columns], where) if ids is None else _by_id(self, ids, columns)
@@ -431,6 +458,8 @@ def _embed_into(index: Index | None, embedder: Embedder, pictures: Pictures, ids
 def _is_twice(images) -> str:
     return f'{images.iloc[0]} is in the index, and would be listed twice; remove it first, or add with new_only=True'
 
+def _is_other_width(dim: int, wanted: int) -> str: return f'vectors of {dim} numbers do not go into an index of {wanted}'
+
 def _next_id(index: Index) -> int:
     "The largest id so far and one"
     version, largest = index._largest
@@ -443,11 +472,11 @@ def _next_id(index: Index) -> int:
 def _fit_columns(index: Index, rows):
     "Arrow rows with the columns of the index, to which new ones are added first"
     import pyarrow as pa
-    schema = index.lance.schema
+    schema = _state(index).schema
     new = [field for field in rows.schema if field.name not in schema.names]
     if new: index.lance.add_columns(pa.schema(new))
     columns = {}
-    for field in index.lance.schema:
+    for field in _state(index).schema:
         if field.name not in rows.schema.names: column = pa.nulls(len(rows), field.type)
         else: column = rows[field.name]
         try: columns[field.name] = column.cast(field.type)
@@ -457,7 +486,7 @@ def _fit_columns(index: Index, rows):
 
 def _append(index: Index, new: Embeddings, ids=None) -> np.ndarray:
     "Rows into the table, in one step; their ids"
-    if new.dim != index.dim: raise ValueError(f'vectors of {new.dim} numbers do not go into an index of {index.dim}')
+    if new.dim != index.dim: raise ValueError(_is_other_width(new.dim, index.dim))
     given = ids is not None
     ids = _check_ids(ids, len(new)) if given else np.arange(len(new)) + _next_id(index)
     rows = _as_arrow(new.vectors, new.table, ids)
@@ -550,19 +579,35 @@ def _excluded_ids(exclude) -> np.ndarray:
     return _as_ids([])
 
 # %% ../nbs/23_index.ipynb #dc65243a
+_SLOW = 500_000  # pictures, which take .2 s a query
 _FEW = 4  # exact queries that LanceDB is asked for one by one
 
-def _ask(index: Index, q: np.ndarray, k: int, where: str | None, columns: list[str], exact: bool) -> pd.DataFrame:
-    "Neighbors by LanceDB: number (of the query), score, id and `columns`"
-    asked = index.lance.search(q).distance_type('dot').limit(k).select(['id', *columns, '_distance'])
+class _Found(NamedTuple):
+    "Neighbors by query, of each the best first"
+    number: np.ndarray  # (n,) of the query
+    score: np.ndarray  # (n,) cosine
+    rows: object  # (n,) Arrow table of ids and what else was asked for
+
+    def take(self, at): return _Found(self.number[at], self.score[at], self.rows.take(at))
+
+    @property
+    def ids(self): return self.rows['id'].to_numpy()
+
+    @property
+    def rank(self): return np.arange(len(self.number)) - np.searchsorted(self.number, self.number) + 1
+
+def _ask(index: Index, q: np.ndarray, k: int, where: str | None, columns: list[str], exact: bool) -> _Found:
+    "Neighbors by LanceDB, with `columns`"
+    asked = index.lance.search(q, 'vector', 'vector').distance_type('dot').limit(k)
+    asked = asked.select(['id', *columns, '_distance'])
     if where is not None: asked = asked.where(where)
     if exact: asked = asked.bypass_vector_index()
     else: asked = _probe(index, asked, where)
     known = () if where is None else index.columns
-    with _lance_errors(index.path, where, known): found = _plain(asked.to_arrow())
-    number = found['query_index'].to_numpy() if 'query_index' in found.column_names else np.zeros(len(found), int)
-    df = found.select(['id', *columns]).to_pandas()
-    return df.assign(number=number, score=1 - found['_distance'].to_numpy())
+    with _lance_errors(index.path, where, known): found = asked.to_batches().read_all()
+    is_one = 'query_index' not in found.column_names
+    number = np.zeros(len(found), int) if is_one else found['query_index'].to_numpy()
+    return _Found(number, 1 - found['_distance'].to_numpy(), _plain(found.select(['id', *columns])))
 
 def _frozen(index: Index) -> Index:
     "The index as it is now, whatever is added or removed meanwhile"
@@ -571,50 +616,56 @@ def _frozen(index: Index) -> Index:
     frozen.lance.checkout(index.lance.version)
     return frozen
 
-def _scan(index: Index, q: np.ndarray, k: int, where: str | None, columns: list[str]) -> pd.DataFrame:
+def _scan(index: Index, q: np.ndarray, k: int, where: str | None, columns: list[str]) -> _Found:
     "The same of many queries in one pass over the table"
-    index, ids = _frozen(index), []
-    def parts():
-        for batch in _batches(index, ['id', 'vector'], where):
-            if not len(batch): continue
-            ids.append(batch['id'].to_numpy())
-            yield _vectors_of(batch)
-    parts = parts()
-    first = next(parts, None)
-    if first is None: return _ask(index, q[:1], 1, where, columns, True)[:0]
-    distances, rows = knn_chunks(q, chain([first], parts), k, 'cosine')
-    number, at = np.nonzero(rows >= 0)
-    found = np.concatenate(ids)[rows[number, at]]
-    df = pd.DataFrame({'number': number, 'score': 1 - distances[number, at], 'id': found})
-    known = index.rows(df.id.unique(), columns=columns).set_index('id')
-    return pd.concat([df, known.loc[df.id].reset_index(drop=True)], axis=1)
+    index = _frozen(index)
+    score, ids = torch.empty(len(q), 0), torch.empty(len(q), 0, dtype=torch.int64)
+    for batch in _batches(index, ['id', 'vector'], where, size=min(_BATCH, 2**24//len(q) + 1)):
+        if not len(batch): continue
+        near, at = torch.from_numpy(q @ _vectors_of(batch).T).topk(min(k, len(batch)))
+        score = torch.cat([score, near], 1)
+        ids = torch.cat([ids, torch.from_numpy(batch['id'].to_numpy()[at.numpy()])], 1)
+        score, at = score.topk(min(k, score.shape[1]))
+        ids = ids.gather(1, at)
+    number = np.repeat(np.arange(len(q)), ids.shape[1])
+    return _Found(number, score.numpy().ravel(), _by_id(index, ids.numpy().ravel(), columns))
 
-def _ask_in_pieces(index: Index, q: np.ndarray, *how, size: int = 64) -> pd.DataFrame:
+def _ask_in_pieces(index: Index, q: np.ndarray, *how, size: int = 64) -> _Found:
     "The same of any number of queries: LanceDB needs 3 MB for each that it is asked for at once"
     if len(q) <= size: return _ask(index, q, *how)
+    import pyarrow as pa
     starts = range(0, len(q), size)
-    found = [_ask(index, q[i:i + size], *how).assign(number=lambda rows: rows.number + i) for i in starts]
-    return pd.concat(found, ignore_index=True)
+    found = [_ask(index, q[i:i + size], *how) for i in starts]
+    number = np.concatenate([piece.number + i for i, piece in zip(starts, found)])
+    return _Found(number, np.concatenate([o.score for o in found]), pa.concat_tables([o.rows for o in found]))
 
-def _nearest(index: Index, q: np.ndarray, k: int, where: str | None, columns: list[str]) -> pd.DataFrame:
-    "The `k` nearest of each query, the best first: number, score, id and `columns`"
+def _nearest(index: Index, q: np.ndarray, k: int, where: str | None, columns: list[str]) -> _Found:
+    "The `k` nearest of each query, the best first"
     q, exact = _unit_rows(q), not index.is_built
+    if exact and _state(index).n >= _SLOW:
+        warnings.warn(f'an exact search reads all of {_SLOW:,} and more vectors each time: '
+                      'index.build() makes it approximate and fast', stacklevel=4)
     if exact and len(q) > _FEW: found = _scan(index, q, k, where, columns)
     elif len(q): found = _ask_in_pieces(index, q, k, where, columns, exact)
-    else: found = _ask(index, np.ones((1, index.dim), np.float32), 1, where, columns, exact)[:0]
-    return found.iloc[np.lexsort((found.id, -found.score, found.number))]
+    else: return _ask(index, np.ones((1, index.dim), np.float32), 1, where, columns, exact).take(np.arange(0))
+    return found.take(np.lexsort((found.ids, -found.score, found.number)))
 
-def _visible(index: Index, q: np.ndarray, k: int, where, hidden: np.ndarray, own: list[set], columns) -> pd.DataFrame:
-    "The `k` nearest that are neither among the ids `hidden` nor called as in `own` (Q); with their `rank`"
+def _visible(index: Index, q: np.ndarray, k: int, where, hidden: np.ndarray, own: list[set], columns) -> _Found:
+    "The `k` nearest that are neither among the ids `hidden` nor called as in `own` (Q)"
     spare = len(hidden) + max(map(len, own), default=0)
     found = _nearest(index, q, k + spare, where, columns)
-    keep = np.ones(len(found), bool)
-    if len(hidden): keep &= ~found.id.isin(hidden).to_numpy()
-    if any(own): keep &= np.array([o not in own[i] for i, o in zip(found.number, found.image)], dtype=bool)
-    found = found[keep]
-    number = found.number.to_numpy()
-    rank = np.arange(len(found)) - np.searchsorted(number, number) + 1
-    return found.assign(rank=rank)[rank <= k]
+    if not spare: return found
+    keep = ~np.isin(found.ids, hidden)
+    if any(own): keep &= np.array([o not in own[i] for i, o in zip(found.number, found.rows['image'].to_pylist())], bool)
+    found = found.take(np.flatnonzero(keep))
+    return found.take(np.flatnonzero(found.rank <= k))
+
+def _as_frame(found: _Found, columns: list[str], numbers: np.ndarray | None) -> pd.DataFrame:
+    "What a search brings; `numbers` are those of the queries, where there are several"
+    import pyarrow as pa
+    query = {} if numbers is None else {'query': numbers[found.number]}
+    rows = {name: found.rows[name] for name in ['id', *columns]}
+    return pa.table({**query, 'rank': found.rank, 'score': found.score, **rows}).to_pandas()
 
 # %% ../nbs/23_index.ipynb #d33323d6
 def _check_numbers(k, expand):
@@ -622,6 +673,10 @@ def _check_numbers(k, expand):
     if not isinstance(k, (int, np.integer)) or k < 1: raise ValueError(f'k must be a whole number from 1, not {k!r}')
     if not isinstance(expand, (int, np.integer)) or expand < 0:
         raise ValueError(f'expand must be a whole number from 0, not {expand!r}')
+
+def _check_filter(index: Index, where: str):
+    "`ValueError` where the table has no such columns, or it is no condition"
+    with _lance_errors(index.path, where, index.columns): index.lance.search().where(where).explain_plan()
 
 def _as_one(asked: _Query) -> _Query:
     "All that is asked for as a single query: the mean of its directions"
@@ -635,15 +690,15 @@ def _expanded_queries(index: Index, q: np.ndarray, n: int, power: float, *limits
     found = _visible(index, q, n, *limits, ['image', 'vector'])
     near = np.ones((len(q), n, index.dim), np.float32)
     scores = np.zeros((len(q), n))
-    at = found.number.to_numpy(), found['rank'].to_numpy() - 1
-    if len(found): near[at], scores[at] = np.stack(found.vector), found.score
+    at = found.number, found.rank - 1
+    near[at], scores[at] = _vectors_of(found.rows), found.score
     return expand_vectors(q, near, scores, power)
 
 # %% ../nbs/23_index.ipynb #a0a96097
 @patch(as_prop=True)
 def min_score(self: Index) -> float | None:
     "The cosine that `search(min_score='auto')` asks for; None where none was calibrated"
-    return _meta(self.lance).get('min_score')
+    return _state(self).meta.get('min_score')
 
 @patch
 def calibrate(self: Index,
@@ -651,7 +706,7 @@ def calibrate(self: Index,
 ) -> Index:  # self
     "Keep the cosine that `search(min_score='auto')` is to ask for"
     if not -1 <= min_score <= 1: raise ValueError(f'min_score is a cosine, from -1 to 1, not {min_score!r}')
-    _set_meta(self.lance, min_score=float(min_score))
+    _set_meta(self, min_score=float(min_score))
     return self
 
 def _least_score(index: Index, min_score, expand: int) -> float | None:
@@ -683,16 +738,15 @@ def search(self: Index,
     is_self = isinstance(exclude, str)
     if is_self and query is None: raise ValueError("vectors have no path to be known by: exclude takes ids here")
     min_score = _least_score(self, min_score, expand)
+    if where is not None and query is not None: _check_filter(self, where)
     asked = _query(self, query, vectors, max_pixels)
     own = _own_names(self, asked) if is_self else [set()]*len(asked.vectors)
     if together and len(asked.vectors): asked, own = _as_one(asked), [set().union(*own)]
     limits, columns = (where, hidden, own), self.columns
     if expand: asked = asked._replace(vectors=_expanded_queries(self, asked.vectors, expand, power, *limits))
     found = _visible(self, asked.vectors, k, *limits, columns)
-    if min_score is not None: found = found[found.score >= min_score]
-    found = found.assign(query=asked.numbers[found.number])
-    names = ['rank', 'score', 'id', *columns]
-    return found[names if asked.single else ['query', *names]].reset_index(drop=True)
+    if min_score is not None: found = found.take(np.flatnonzero(found.score >= min_score))
+    return _as_frame(found, columns, None if asked.single else asked.numbers)
 
 # %% ../nbs/23_index.ipynb #6a17ae8e
 @patch
@@ -778,31 +832,59 @@ def compact(self: Index,
     "Join the small pieces that additions leave, take what was removed off the disk, and new rows into the IVF"
     with _lance_errors(self.path): self.lance.optimize(cleanup_older_than=timedelta(minutes=keep_minutes))
 
+# %% ../nbs/23_index.ipynb #c2c13cad
+@patch
+def replace(self: Index,
+    ids,  # (n,) of rows that are there
+    embeddings: Embeddings,  # (n) what is to be in their place
+):
+    "Change vectors and rows, in one step that a kill leaves done or not"
+    ids = _check_ids(ids, len(embeddings))
+    if embeddings.dim != self.dim: raise ValueError(_is_other_width(embeddings.dim, self.dim))
+    _by_id(self, ids, [])
+    rows = _fit_columns(self, _as_arrow(embeddings.vectors, embeddings.table, ids))
+    with _lance_errors(self.path): self.lance.merge_insert('id').when_matched_update_all().execute(rows)
+
 # %% ../nbs/23_index.ipynb #df07ee7d
 @patch
 def save(self: Index,
-    path: str | Path,  # a folder, or a file that ends in .parquet
+    path: str | Path,  # a folder, an address, or a file that ends in .parquet
     with_embedder: bool = True,  # False: whoever opens it hands one over, or has it in the folder above
 ) -> Path:  # `path`
     "Copy the index to a folder; killed at any moment, what was there before is still whole"
-    path = user_path(path)
-    if path.suffix == '.parquet': return _save_parquet(self, path)
-    if self.path is not None and path.absolute() == self.path.absolute(): return path  # it lives there
+    path = _place(path)
+    if isinstance(path, Path) and path.suffix == '.parquet': return _save_parquet(self, path)
+    if str(path) == str(self.path): return path  # it lives there
     check_folder(path)
-    path.mkdir(parents=True, exist_ok=True)
-    meta = _meta(self.lance) | {'root': self.root and plain_root(self.root.absolute())}
+    meta = _state(self).meta | {'root': self.root and plain_root(self.root.absolute())}
     if with_embedder and self._embedder is not None: meta |= _save_embedder(self.embedder, path)
-    _create(path, _reader(self), meta, mode='overwrite' if is_index(path) else 'create')
-    for old in path.iterdir():
-        if old.is_file() and _is_ours(old): old.unlink()  # of version 0.1
-    if self.is_built: load_index(path).build()
+    is_there = is_index(path)
+    can_copy = self.is_built and isinstance(self.path, Path) and isinstance(path, Path) and not is_there
+    if can_copy: _copy_table(self, path)
+    else: _create(path, _reader(self), meta, mode='overwrite' if is_there else 'create')
+    if isinstance(path, Path): _remove_old(path)
+    saved = load_index(path)
+    if saved.is_built: _set_meta(saved, **meta)
+    elif self.is_built: saved.build()
     return path
+
+def _copy_table(index: Index, path: Path):
+    "The files of a table with its IVF, of the versions that are whole now; there when all are"
+    source = index.path/f'{_TABLE}.lance'
+    versions = os.listdir(source/'_versions')
+    later = lambda folder, names: set(names) - set(versions) if Path(folder).name == '_versions' else ()
+    with atomic_path(path/source.name) as tmp: shutil.copytree(source, tmp, ignore=later)
+
+def _remove_old(path: Path):
+    "Files of version 0.1, when those of today are there"
+    for old in path.iterdir():
+        if old.is_file() and _is_ours(old): old.unlink()
 
 def _reader(index: Index):
     "All rows as a stream of Arrow batches, ids first and vectors last"
     import pyarrow as pa
-    names = [name for name in index.lance.schema.names if name != 'vector'] + ['vector']
-    schema = _plain(index.lance.schema.empty_table()).schema
+    names = [name for name in _state(index).schema.names if name != 'vector'] + ['vector']
+    schema = _plain(_state(index).schema.empty_table()).schema
     schema = pa.schema([schema.field(name).remove_metadata() for name in names])
     batches = (pa.RecordBatch.from_arrays(b.columns, schema=schema) for b in _batches(index, names))
     return pa.RecordBatchReader.from_batches(schema, batches)
@@ -821,16 +903,18 @@ def _find_embedder(path: Path) -> Path | None:
     return next((p for p in (path/_EMBEDDER, path.parent/_EMBEDDER) if (p/'card.json').is_file()), None)
 
 def load_index(
-    path: str | Path,  # folder of an index
+    path: str | Path,  # folder or address of an index
     embedder: Embedder | None = None,  # None: the one that lies in the folder, loaded when it is needed
 ) -> Index:
     "Open an index; no row is read, nothing is unpickled"
-    path = user_path(path)
+    path = _place(path)
     if not is_index(path):
         raise FileNotFoundError(f'{path} is no index: give the path of one, or what Index.save wrote')
-    if not (path/f'{_TABLE}.lance'/'_versions').is_dir(): return _load_old(path, embedder)
+    if isinstance(path, Path):
+        if not (path/f'{_TABLE}.lance'/'_versions').is_dir(): return _load_old(path, embedder)
+        embedder = embedder or _find_embedder(path)
     found = Index.__new__(Index)
-    with _lance_errors(path): _attach(found, path, embedder or _find_embedder(path), _connect(str(path)))
+    with _lance_errors(path): _attach(found, path, embedder, _connect(str(path)))
     return found
 
 @patch(cls_method=True)
@@ -865,38 +949,43 @@ def _load_old(path: Path, embedder) -> Index:
     ids = table.pop('id').to_numpy()
     found = Index(Embeddings(_decode_old(codes, card), table), root=card.get('root') or None, ids=ids)
     found._embedder = embedder or _find_embedder(path)
-    if card.get('embedder'): _set_meta(found.lance, embedder=card['embedder'])
+    if card.get('embedder'): _set_meta(found, embedder=card['embedder'])
     return found
 
 # %% ../nbs/23_index.ipynb #4f7590e0
 def _probe(index: Index, asked, where: str | None):
     "A query of LanceDB with the settings of the index; under a filter all lists are opened"
-    how = _meta(index.lance)
-    asked = asked.refine_factor(how.get('refine', 2))
-    probes = how.get('nprobes', 40)
-    if where is None: return asked.nprobes(probes)
-    return asked.minimum_nprobes(probes).maximum_nprobes(0)  # no limit: 5 ms become 70 in two million
+    how = _state(index).meta
+    if how.get('refine', 2): asked = asked.refine_factor(how.get('refine', 2))
+    return asked.nprobes(how.get('nprobes', 40) if where is None else _ALL)
+
+_ALL = 2**20  # lists: more than there are
+_WHOLE = 512*2**20  # bytes up to which the lists hold whole vectors and ids
 
 @patch
 def build(self: Index,
-    recall: float = .97,  # of ten neighbors, on a sample, that enough lists are opened for
-    lists: int | None = None,  # None: .7 times the square root of the number of pictures
+    recall: float = .96,  # of ten neighbors, on a sample, that enough lists are opened for
+    lists: int | None = None,  # None: the square root of the number of pictures
     nprobes: int | None = None,  # lists that a search opens; None: as many as `recall` needs
-    refine: int = 2,  # times k vectors that are scored again
+    refine: int = 2,  # times k vectors that are scored again, where the lists hold them in 8 bits a number
 ) -> Index:  # self
     "Make searches fast and approximate: an IVF of all pictures"
-    from lancedb.index import BTree, IvfSq
+    from lancedb.index import BTree, IvfFlat, IvfSq
     n = len(self)
-    lists = lists or max(1, min(round(.7*math.sqrt(n)), n//40))
-    how = IvfSq(distance_type='dot', num_partitions=lists, sample_rate=128, max_iterations=30)
+    lists = lists or max(1, min(round(math.sqrt(n)), n//40))
+    is_whole = n*(4*self.dim + 8) <= _WHOLE
+    kind = IvfFlat if is_whole else IvfSq
+    how = kind(distance_type='dot', num_partitions=lists, sample_rate=64, max_iterations=20)
     with _lance_errors(self.path):
         self.lance.create_index('vector', config=how, replace=True)
         self.lance.create_index('id', config=BTree(), replace=True)  # a row by its id, without reading all ids
-    _set_meta(self.lance, nprobes=nprobes or min(8, lists), refine=refine)
+    probes = nprobes or min(8, lists)
+    _set_meta(self, nprobes=probes, refine=0 if is_whole else refine)
     if nprobes: return self
     sample = _sample(self)
-    while _meta(self.lance)['nprobes'] < lists and _share_found(self, *sample) < recall:
-        _set_meta(self.lance, nprobes=min(lists, math.ceil(1.5*_meta(self.lance)['nprobes'])))
+    while probes < lists and _share_found(self, *sample) < recall:
+        probes = min(lists, math.ceil(1.25*probes))
+        _set_meta(self, nprobes=probes)
     return self
 
 @patch
@@ -908,15 +997,15 @@ def recall(self: Index,
     "The share of the true neighbors that a search finds; a warning says what to turn where it is below .95"
     found = _share_found(self, *_sample(self, k, n, seed))
     if found < .95:
-        probes = _meta(self.lance)['nprobes']
+        probes = _state(self).meta['nprobes']
         warnings.warn(f'{found:.0%} of the {k} true neighbors are found, with {probes} lists opened: '
-                      f'build(recall=.97) opens as many as that needs, build(nprobes={2*probes}) so many', stacklevel=2)
+                      f'build(recall=.96) opens as many as that needs, build(nprobes={2*probes}) so many', stacklevel=2)
     return found
 
-def _pairs(ids: np.ndarray, found: pd.DataFrame) -> set:
+def _pairs(ids: np.ndarray, found: _Found) -> set:
     "Searched with and found, but for the pictures themselves"
-    own = ids[found.number] == found.id
-    return set(zip(found.number[~own], found.id[~own]))
+    other = ids[found.number] != found.ids
+    return set(zip(found.number[other], found.ids[other]))
 
 def _sample(index: Index, k: int = 10, n: int = 100, seed: int = 42) -> tuple[np.ndarray, int, set]:
     "Ids to search with, k, and the true pairs"
