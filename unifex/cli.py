@@ -424,6 +424,13 @@ def _fill_on_ray(folder: Path, embedder: str, pictures, address: str, root: str,
     return {'added': done.pictures, 'failed': done.failed}
 
 # %% ../nbs/42_cli.ipynb #851ecb35
+def _calibrate(found, model: str):
+    "Have an index go by the score at which the run that embeds its pictures is precise, where it knows one"
+    from unifex.core import user_path
+    from unifex.runs import Run
+    if found.min_score is not None or not (user_path(model)/'open_set.csv').exists(): return
+    with contextlib.suppress(ValueError): found.calibrate(Run(model).threshold())
+
 @command
 def unifex_index(
     embedder: str,  # a run, the folder of an embedder, or an address such as hf:owner/name; or, alone, an index
@@ -468,6 +475,7 @@ def unifex_index(
         pictures, root = _open_pictures(pictures, root, image, label, label_level)
         result |= _fill_index(folder, model, pictures, root, **how)
     found = _index_to_change(folder)
+    if pictures: _calibrate(found, embedder)
     if build: found.build()
     if compact: found.compact()
     if recall:
