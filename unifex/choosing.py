@@ -29,17 +29,17 @@ from .tables import add_class_ids
 from .training import Training, TrainingData, train_many
 
 # %% ../nbs/37_choosing.ipynb #5e1ec7b1
-def _setting(head, lr, dropout, start='components'):
-    return dict(model__head__name=head, model__head__params={}, lr=lr, dropout=dropout, model__neck__start=start)
+def _setting(head, lr, dropout):
+    return dict(model__head__name=head, model__head__params={}, lr=lr, dropout=dropout, model__neck__start='components')
 
 PORTFOLIO = {
-    'MultiSimilarity': _setting('MultiSimilarity', 1e-3, 0.),
-    'SupCon': _setting('SupCon', 1e-3, 0.),
-    'MultiSimilarity, slow': _setting('MultiSimilarity', 3e-4, .3),
-    'MultiSimilarity, from noise': _setting('MultiSimilarity', 5e-3, .3, start=''),
-    'SupCon, dropout': _setting('SupCon', 1e-3, .3),
+    'MultiSimilarity': _setting('MultiSimilarity', 1e-3, .3),
+    'MultiSimilarity, no dropout': _setting('MultiSimilarity', 1e-3, 0.),
+    'SupCon': _setting('SupCon', 1e-3, .3),
+    'SupCon, no dropout': _setting('SupCon', 1e-3, 0.),
     'AdaCos': _setting('AdaCos', 1.5e-2, 0.),
 }
+_AND, _BESIDE = ' & ', ' + '  # in the names of candidates: other settings, untrained components
 
 def cannot_select(cfg: Config) -> str:
     "Why a training by `cfg` cannot choose its neck; '' where it can"
@@ -92,9 +92,11 @@ def _trained_necks(cfg, recipes, data, first=None, share=1.) -> dict[str, list[n
     return found
 
 def _candidates(cfg, recipes, data, first=None, share=1.) -> dict[str, nn.Module]:
-    "All necks to choose between, made of `data`"
+    "All necks to choose between, made of `data`; after a whole training also those of all settings in one"
     untrained = data.components(cfg.model.embedding_dim, cfg.model.neck.power)
-    return candidate_necks(_trained_necks(cfg, recipes, data, first, share), untrained, data.train[0])
+    trained = _trained_necks(cfg, recipes, data, first, share)
+    if share == 1 and len(trained) > 1: trained[_AND.join(trained)] = sum(trained.values(), [])
+    return candidate_necks(trained, untrained, data.train[0])
 
 # %% ../nbs/37_choosing.ipynb #5e1ec7b3
 def held_out_kind(cfg: Config, table: pd.DataFrame) -> str:
@@ -104,12 +106,15 @@ def held_out_kind(cfg: Config, table: pd.DataFrame) -> str:
     return 'images' if (table.class_id[query] >= 0).mean() > .5 else 'classes'  # several data sets may hold out both
 
 # %% ../nbs/37_choosing.ipynb #9870a7fd
-def _shares(n: int) -> list[float]:
-    "Parts of the full length in which `n` settings are halved until one is left"
-    rounds = n.bit_length()
-    return [2.**(i + 1 - rounds) for i in range(rounds)]
+_LAST = 3  # settings that are trained for the full length
 
-def _settings(candidate: str) -> str: return candidate.split(' + ')[0]
+def _shares(n: int) -> list[float]:
+    "Parts of the full length in which `n` settings are halved until no more than `_LAST` are left"
+    rounds = 1
+    while n >> rounds - 1 > _LAST: rounds += 1
+    return [2.**(i - rounds) for i in range(rounds - 1)] + [1.]
+
+def _settings(candidate: str) -> str: return candidate.split(_BESIDE)[0]
 
 def _better_half(recipes: dict[str, dict], scores: pd.DataFrame) -> dict[str, dict]:
     "The settings whose best candidate finds most"
@@ -128,7 +133,7 @@ def _halve(cfg, recipes, folds, data, progress):
         scores = set_aside_scores(x, folds, make, progress)
         yield recipes, share, scores
         now = perf_counter()
-        if 2*now - start > began + seconds: return
+        if now + (now - start)*2 > began + seconds: return
         recipes = _better_half(recipes, scores)
 
 # %% ../nbs/37_choosing.ipynb #a44b9132
@@ -175,7 +180,9 @@ def all_data(cfg: Config, data: TrainingData) -> TrainingData | None:
 
 def _chosen_neck(cfg, choice, data, first=None) -> nn.Module:
     "The neck of a choice, made of `data`"
-    recipes = {name: settings for name, settings in _recipes(cfg).items() if _settings(choice.name) == name}
+    names = _settings(choice.name).split(_AND)
+    recipes = {name: settings for name, settings in _recipes(cfg).items() if name in names}
+    cfg = override(cfg, fold=math.ceil(cfg.train.fold/len(names)))
     neck = _candidates(cfg, recipes, data, first)[choice.name]
     return (neck if isinstance(neck, Projection) else fold([neck], data.train[0])).eval()  # one kind for all that follows
 

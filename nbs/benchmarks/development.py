@@ -16,9 +16,11 @@ import pandas as pd
 from PIL import Image
 
 from domains import _copies, _several_sources, _twins, fetch_icons, load_drawn, render
+from unifex.choosing import PORTFOLIO
 from unifex.config import load_config, override
 from unifex.core import map_threads, write_text
 from unifex.evaluation import evaluate_held_out
+from unifex.folding import fold
 from unifex.selection import candidate_necks
 from unifex.splits import hold_out
 from unifex.tables import CLASS, write_table
@@ -132,7 +134,7 @@ def small_folder(rows: pd.DataFrame, n_classes: int, most: int, seed: int, valid
 
 def measure(
     save: str | Path,  # CSV, written after each folder
-    sizes=(40, 80, 230),  # classes, of which half or a third of the pictures is held out
+    sizes=(40, 80, 230, 900),  # classes: half of them, or a third of the pictures, are held out; 900 of all domains
     seeds=(1, 2),
     valid=('classes', 'images'),  # what is held out
     **overrides,  # of the quickstart's configuration
@@ -144,10 +146,12 @@ def measure(
     table, root = load_development()
     cfg = load_config('quickstart', device='cpu', img_size=128, **overrides)
     backbone = config_backbone(cfg)
-    for folder in itertools.product(seeds, valid, sizes, DEVELOPMENT):
+    for folder in itertools.product(seeds, valid, sizes, [*DEVELOPMENT, 'all']):
         seed, kind, size, domain = folder
-        if (kind, domain, size, seed) in done or size > table[table.domain == domain].label.nunique(): continue
-        data = prepare_data(cfg, backbone, small_folder(table[table.domain == domain], size, 4, seed, kind), root)
+        part = table if domain == 'all' else table[table.domain == domain]
+        if (kind, domain, size, seed) in done or size > len(part[CLASS].drop_duplicates()): continue
+        if domain == 'all' and size < 900: continue
+        data = prepare_data(cfg, backbone, small_folder(part, size, 4, seed, kind), root)
         trained = train_many([override(cfg, seed=seed, **settings) for settings in SETTINGS.values()], data)
         necks = {name: [training.embedder.neck.eval()] for name, training in zip(SETTINGS, trained)}
         for name, neck in candidate_necks(necks, data.components(64, .5), data.train[0]).items():
@@ -156,6 +160,37 @@ def measure(
             row = dict(zip(('seed', 'valid', 'classes', 'domain'), folder), neck=name)
             rows.append(row | {'mMP@5': round(score, 4)})
         write_table(pd.DataFrame(rows), save)
+    return pd.DataFrame(rows)
+
+
+def measure_folded(
+    save: str | Path,  # CSV
+    seed: int = 1,
+) -> pd.DataFrame:  # a row a folder: mMP@5 of the portfolio's settings, of three seeds of one, and of all, folded
+    "Whether settings folded into one neck find more than seeds of one setting do"
+    table, root = load_development()
+    cfg = load_config('quickstart', device='cpu', img_size=128, seed=seed)
+    backbone = config_backbone(cfg)
+    seeds = {f'{name} {n}': PORTFOLIO[name] | dict(seed=seed + n) for name in ('MultiSimilarity', 'SupCon') for n in (1, 2)}
+    folded = {'MultiSimilarity, 3 seeds': ['MultiSimilarity', 'MultiSimilarity 1', 'MultiSimilarity 2'],
+              'SupCon, 3 seeds': ['SupCon', 'SupCon 1', 'SupCon 2'],
+              'MultiSimilarity & SupCon & AdaCos': ['MultiSimilarity', 'SupCon', 'AdaCos'], 'all five': list(PORTFOLIO)}
+    rows = []
+    for kind, (domain, size) in itertools.product(('classes', 'images'), (
+            ('all', 900), ('signs', 230), ('styles', 230), ('scenes', 80), ('styles', 80), ('signs', 40), ('scenes', 40))):
+        part = table if domain == 'all' else table[table.domain == domain]
+        data = prepare_data(cfg, backbone, small_folder(part, size, 4, seed, kind), root)
+        settings = PORTFOLIO | seeds
+        trained = train_many([override(cfg, **s) for s in settings.values()], data)
+        necks = {name: training.embedder.neck.eval() for name, training in zip(settings, trained)}
+        necks = {name: necks[name] for name in PORTFOLIO} | {
+            name: fold([necks[part] for part in parts], data.train[0]) for name, parts in folded.items()}
+        row = dict(valid=kind, domain=domain, classes=size)
+        for name, neck in necks.items():
+            vectors = neck(data.features.x.float()).detach().numpy()
+            row[name] = round(evaluate_held_out(vectors, data.table).overall['mMP@5'], 4)
+        rows.append(row)
+        write_table(pd.DataFrame(rows), Path(save))
     return pd.DataFrame(rows)
 
 
