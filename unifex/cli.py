@@ -254,7 +254,7 @@ def _config_and_data(
 @command
 def unifex_train(
     config: str = '',  # a preset's name, a YAML file or a run's folder; may be left out: photos
-    *data: str,  # folders with a folder for each class, or tables; else the configuration's data sets
+    *data: str,  # folders with a folder for each class, tables, zips, tars, Parquet; else the configuration's data sets
     output_dir: str = 'results',  # the run gets a folder of its own below
     overwrite: bool = False,  # replace another run of that name, once the new one is whole
     data_parallelism: bool = False,  # a process for each GPU, or each of --gpu-ids; the batch is shared out to them
@@ -319,7 +319,7 @@ def _say_stored(what: str, features, n: int):
 @command
 def unifex_extract(
     config: str = '',  # a preset's name, a YAML file or a run's folder; may be left out: photos
-    *data: str,  # folders with a folder for each class, or tables; else the configuration's data sets
+    *data: str,  # folders with a folder for each class, tables, zips, tars, Parquet; else the configuration's data sets
     batch_size: int = 0,  # pictures a batch; 0: 32 on a CPU, 256 on a GPU
     rehash: bool = False,  # read all files again, whatever their time of change
     data_parallelism: bool = False,  # a process for each GPU, or each of --gpu-ids
@@ -424,6 +424,13 @@ def _fill_on_ray(folder: Path, embedder: str, pictures, address: str, root: str,
     return {'added': done.pictures, 'failed': done.failed}
 
 # %% ../nbs/42_cli.ipynb #851ecb35
+def _calibrate(found, model: str):
+    "Have an index go by the score at which the run that embeds its pictures is precise, where it knows one"
+    from unifex.core import user_path
+    from unifex.runs import Run
+    if found.min_score is not None or not (user_path(model)/'open_set.csv').exists(): return
+    with contextlib.suppress(ValueError): found.calibrate(Run(model).threshold())
+
 @command
 def unifex_index(
     embedder: str,  # a run, the folder of an embedder, or an address such as hf:owner/name; or, alone, an index
@@ -468,6 +475,7 @@ def unifex_index(
         pictures, root = _open_pictures(pictures, root, image, label, label_level)
         result |= _fill_index(folder, model, pictures, root, **how)
     found = _index_to_change(folder)
+    if pictures: _calibrate(found, embedder)
     if build: found.build()
     if compact: found.compact()
     if recall:

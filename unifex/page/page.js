@@ -34,6 +34,7 @@ function image(src, alt) {
   const e = document.createElement('img')
   e.src = src
   e.alt = alt
+  e.onerror = () => { if (!alt) e.remove() }  // a browser shows no HEIC; the name is there
   return e
 }
 
