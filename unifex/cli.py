@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['command', 'unifex_train', 'unifex_quickstart', 'unifex_extract', 'unifex_zero_shot', 'unifex_index', 'unifex_search',
-           'unifex_evaluate', 'unifex_export', 'unifex_datasets', 'unifex_bench']
+           'unifex_check', 'unifex_evaluate', 'unifex_export', 'unifex_datasets', 'unifex_bench']
 
 # %% ../nbs/42_cli.ipynb #259ffd39
 import argparse
@@ -254,7 +254,7 @@ def _config_and_data(
 @command
 def unifex_train(
     config: str = '',  # a preset's name, a YAML file or a run's folder; may be left out: photos
-    *data: str,  # folders with a folder for each class, or tables; else the configuration's data sets
+    *data: str,  # folders with a folder for each class, tables, zips, tars, Parquet; else the configuration's data sets
     output_dir: str = 'results',  # the run gets a folder of its own below
     overwrite: bool = False,  # replace another run of that name, once the new one is whole
     data_parallelism: bool = False,  # a process for each GPU, or each of --gpu-ids; the batch is shared out to them
@@ -319,7 +319,7 @@ def _say_stored(what: str, features, n: int):
 @command
 def unifex_extract(
     config: str = '',  # a preset's name, a YAML file or a run's folder; may be left out: photos
-    *data: str,  # folders with a folder for each class, or tables; else the configuration's data sets
+    *data: str,  # folders with a folder for each class, tables, zips, tars, Parquet; else the configuration's data sets
     batch_size: int = 0,  # pictures a batch; 0: 32 on a CPU, 256 on a GPU
     rehash: bool = False,  # read all files again, whatever their time of change
     data_parallelism: bool = False,  # a process for each GPU, or each of --gpu-ids
@@ -424,6 +424,13 @@ def _fill_on_ray(folder: Path, embedder: str, pictures, address: str, root: str,
     return {'added': done.pictures, 'failed': done.failed}
 
 # %% ../nbs/42_cli.ipynb #851ecb35
+def _calibrate(found, model: str):
+    "Have an index go by the score at which the run that embeds its pictures is precise, where it knows one"
+    from unifex.core import user_path
+    from unifex.runs import Run
+    if found.min_score is not None or not (user_path(model)/'open_set.csv').exists(): return
+    with contextlib.suppress(ValueError): found.calibrate(Run(model).threshold())
+
 @command
 def unifex_index(
     embedder: str,  # a run, the folder of an embedder, or an address such as hf:owner/name; or, alone, an index
@@ -468,6 +475,7 @@ def unifex_index(
         pictures, root = _open_pictures(pictures, root, image, label, label_level)
         result |= _fill_index(folder, model, pictures, root, **how)
     found = _index_to_change(folder)
+    if pictures: _calibrate(found, embedder)
     if build: found.build()
     if compact: found.compact()
     if recall:
@@ -557,6 +565,85 @@ def unifex_search(
         _save_figure(plot_neighbors(pictures[first], neighbors[neighbors['query'] == first], found.root), save)
     names = [encode_name(pictures[i]) for i in neighbors['query']]
     return {'root': found.root, 'neighbors': neighbors.assign(query=names)}
+
+# %% ../nbs/42_cli.ipynb #c4ec0002
+def _checking_embedder(run: str, device: str):
+    "The embedder of a run or an address, or the backbone of a preset"
+    from unifex.config import load_config, presets
+    from unifex.core import default_device
+    from unifex.embedder import load_embedder, zero_shot_embedder
+    if run not in presets(): return load_embedder(run).to(default_device(device))
+    from unifex.training import config_backbone
+    return zero_shot_embedder(config_backbone(load_config(run))).to(default_device(device))
+
+def _say_findings(findings, n: int, source: str, save: str):
+    "The number of findings by kind, the first of each, and what to do next"
+    print(f'{n:,} pictures, {len(findings):,} findings')
+    for problem, rows in findings.groupby('problem', sort=False):
+        row = rows.iloc[0].fillna('')
+        name = ' '.join(filter(None, (row.image, row.label and f'({row.label})')))
+        other = ' '.join(filter(None, (row.other, row.other_label and f'({row.other_label})')))
+        more = ', '.join(filter(None, (other, row.detail, f'{row.score:.2f}' if row.score != '' else '')))
+        print(f'{len(rows):6,} {problem:17} {name}: {more}' if more else f'{len(rows):6,} {problem:17} {name}')
+    if not len(findings): return
+    path = shlex.quote(str(source))
+    if save: print(f'Try: unifex_check {path} --drop {shlex.quote(save)} --save clean.csv')
+    else: print(f'Try: unifex_check {path} --sheet findings.html --save findings.csv')
+
+def _drop_findings(table, root, drop: str, save: str):
+    "Write the table that a list of findings leaves"
+    from unifex.cleaning import apply_findings
+    from unifex.tables import read_columns, write_table
+    if not save: raise ValueError('--drop writes a table; say where by --save clean.csv')
+    clean = apply_findings(table, read_columns(drop))
+    path = write_table(clean, save)
+    print(f'{path}: {len(clean):,} of {len(table):,} pictures\n'
+          f'Try: unifex_train {shlex.quote(save)} --dataset--root {shlex.quote(str(root))}')
+    return {'table': path, 'pictures': len(clean), 'of': len(table)}
+
+# %% ../nbs/42_cli.ipynb #c4ec0003
+@command
+def unifex_check(
+    source: str,  # pictures in any form that unifex_train takes
+    run: str = 'photos',  # a run, an embedder or a preset whose backbone looks at them
+    *,
+    save: str = '',  # write the findings to this .csv; with --drop the cleaned table
+    sheet: str = '',  # write a page with the pictures of the findings to this .html
+    drop: str = '',  # findings of an earlier call, edited or not: do as they say; nothing is looked for
+    files: bool = False,  # only look at the files: no model, no near copies, no labels
+    turned: bool = False,  # look for pictures on their side as well
+    min_score: float = .5,  # least probability that a label is wrong
+    min_side: int = 32,  # pictures with a shorter side, in pixels, are tiny
+    root: str = '',  # what a table's paths are relative to; else its folder
+    image: str = 'image',  # a table's column of paths
+    label: str = 'label',  # a table's column of labels
+    label_level: str = '',  # of a folder: which folder of a path is the label, 0 the first, leaf the last
+    store: str = '',  # folder of the features; else the user's cache
+    max_pixels: int = 89_478_485,  # larger pictures count as unreadable; 0: no limit
+    num_workers: int = 4,  # threads that read
+    device: str = '',  # cpu, cuda, ...; the best at hand
+    engine: str = 'auto',  # what runs the backbone: torch, openvino, onnxruntime; auto: the fastest that is right
+):
+    """Find what is wrong with pictures: broken files, copies, leaks across splits, suspicious labels
+
+    examples:
+      unifex_check ~/pictures --sheet findings.html --save findings.csv
+      unifex_check ~/pictures --drop findings.csv --save clean.csv
+      unifex_check products.csv results/photos-products --turned"""
+    from unifex.cleaning import find_problems, save_sheet
+    from unifex.features import extract_features
+    table, root = _open_pictures(source, root, image, label, label_level)
+    if drop: return _drop_findings(table, root, drop, save)
+    embedder = None if files else _checking_embedder(run, device)
+    how = dict(num_workers=num_workers, max_pixels=max_pixels)
+    def features(rows): return extract_features(embedder.backbone, rows, root, store or None, engine=engine,
+                                                device=embedder.device, **how).x
+    vectors = None if files else features
+    found = find_problems(table, root, embedder, vectors, min_score, turned, min_side=min_side, **how)
+    _say_findings(found, len(table), source, save)
+    if save: Path(save).write_text(found.to_csv(index=False), encoding='utf-8', errors='backslashreplace')
+    if sheet: print(f'{save_sheet(found, sheet, root, f"{len(table):,} pictures of {source}")} shows them')
+    return {'pictures': len(table), 'findings': found}
 
 # %% ../nbs/42_cli.ipynb #ae36ac86
 def _read_or_embed(path: str, table: str, model, embedder: str, max_pixels: int = 0, **names):

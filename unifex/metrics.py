@@ -156,21 +156,25 @@ def bootstrap_mean(
     n_boot: int = 1000,  # samples
     seed: int = 42,
     max_bytes: int = 2**27,  # working memory, about
+    weights=None,  # (Q,) of the queries; None: all alike
 ) -> np.ndarray:  # (3,) or (3, M) float64: mean, low, high; nan where nothing is left
     "Mean with its bootstrap percentile interval (Efron and Tibshirani 1993)"
     x = np.asarray(scores, dtype=np.float64)
     shape = (3, *x.shape[1:])
+    if not x.size: return np.full(shape, np.nan)
     keep = ~np.isnan(x).reshape(len(x), -1).any(1)
     if not keep.any(): return np.full(shape, np.nan)
     x = x[keep].reshape(keep.sum(), -1)
-    sums = np.column_stack([x, np.ones(len(x))])
+    w = np.ones(len(x)) if weights is None else np.asarray(weights, dtype=np.float64)[keep]
+    sums = np.column_stack([x*w[:, None], w])
+    mean = sums[:, :-1].sum(0)/w.sum()
     if groups is not None:
         codes = pd.factorize(np.asarray(groups, dtype=object)[keep])[0]
         sums = np.stack([np.bincount(codes, column) for column in sums.T], 1)
     sums = _resampled_sums(sums, n_boot, seed, max_bytes)
     means = sums[:, :-1] / sums[:, -1:]
     low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2], axis=0)
-    return np.stack([x.mean(0), low, high]).reshape(shape)
+    return np.stack([mean, low, high]).reshape(shape)
 
 # %% ../nbs/20_metrics.ipynb #2a964ec9
 def mean_by(

@@ -17,20 +17,20 @@ from fastcore.basics import patch
 from .core import user_path
 from .evaluation import Embeddings, evaluate, exclusion_keys
 from .knn import knn
-from .metrics import auroc, micro_ap, recall_at_precision
+from .metrics import auroc, bootstrap_mean, micro_ap, recall_at_precision
 from .splits import exclusions, query_index
-from .tables import write_table
+from .tables import CLASS, write_table
 
 # %% ../nbs/22_open_set.ipynb #4bd2fc73
 @dataclass(repr=False)
 class OpenSet:
     "First answers to queries, with their class in the index and without it"
-    answers: pd.DataFrame  # a row a query: score, is_right, score_without
+    answers: pd.DataFrame  # a row a query: score, is_right, score_without, group
 
     def pooled(
         self,
         unknown: float = .5,  # share of the queries that show what the index does not hold
-    ) -> dict:  # scores, is_right, has_match, weights: arrays, as the measures of `unifex.metrics` take them
+    ) -> dict:  # scores, is_right, has_match, weights: as the measures of `unifex.metrics` take them; group
         "All answers in one row, weighted so that this share of them can have none"
         if not 0 <= unknown < 1: raise ValueError(f'unknown is a share from 0 to below 1, not {unknown}')
         known = self.answers[self.answers.score.notna()]
@@ -39,7 +39,11 @@ class OpenSet:
             scores=np.concatenate([known.score, self.answers.score_without]),
             is_right=np.concatenate([known.is_right.to_numpy(bool), np.zeros(m, bool)]),
             has_match=np.repeat([True, False], [n, m]),
-            weights=np.repeat([(1 - unknown)/n, unknown/m], [n, m]))
+            weights=np.repeat([(1 - unknown)/n, unknown/m], [n, m]),
+            group=np.concatenate([known.group, self.answers.group]))
+
+def _measured(found: OpenSet, unknown: float) -> dict:
+    return {name: x for name, x in found.pooled(unknown).items() if name != 'group'}
 
 # %% ../nbs/22_open_set.ipynb #fea0a8e7
 def open_set(
@@ -55,31 +59,43 @@ def open_set(
     without = knn(query.vectors, index.vectors, 1, 'cosine', exclude=hidden)[0][:, 0]
     has_match = report.per_query.n_relevant.to_numpy() > 0
     answers = {'score': np.where(has_match, 1 - report.distances[:, 0], np.nan),
-               'is_right': report.per_query['R@1'].to_numpy() == 1, 'score_without': 1 - without}
+               'is_right': report.per_query['R@1'].to_numpy() == 1, 'score_without': 1 - without,
+               'group': report.per_query.groupby(CLASS, sort=False).ngroup()}
     return OpenSet(pd.DataFrame(answers))
 
-# %% ../nbs/22_open_set.ipynb #7b0ce9a3
+# %% ../nbs/22_open_set.ipynb #2214d9a3
+_LEAST_ANSWERS, _LEAST_CLASSES = 50, 10  # above a line
+
+def _shown(found: OpenSet, threshold: float, unknown: float) -> pd.DataFrame:
+    "The pooled answers from `threshold` up"
+    rows = pd.DataFrame(found.pooled(unknown))
+    return rows[rows.scores >= threshold]
+
 @patch
 def threshold(
     self: OpenSet,
     precision: float = .9,  # share of the answers shown that are to be right
     unknown: float = .5,  # share of the queries that show what the index does not hold
 ) -> float:  # a cosine
-    "The lowest score at which answers are that precise; `ValueError` where none is"
-    line = recall_at_precision(**self.pooled(unknown), precision=precision)[1]
-    if np.isfinite(line): return line
-    raise ValueError(f'no score makes {precision:.0%} of the answers right; ask for a lower precision')
+    "The lowest score at which answers are that precise; `ValueError` where none is, or too few answers say so"
+    line = recall_at_precision(**_measured(self, unknown), precision=precision)[1]
+    shown = _shown(self, line, unknown)
+    n, classes = len(shown), shown.group.nunique()
+    if n >= _LEAST_ANSWERS and classes >= _LEAST_CLASSES: return line
+    raise ValueError(f'{n} answers of {classes} classes are {precision:.0%} right, and a score is drawn by '
+                     f'{_LEAST_ANSWERS} of {_LEAST_CLASSES}: ask for a lower precision, or hold out more classes')
 
+# %% ../nbs/22_open_set.ipynb #5cdb81f4
 @patch
 def precision(
     self: OpenSet,
     threshold: float,  # a cosine
     unknown: float = .5,  # see `threshold`
-) -> float:  # nan where no answer is shown
-    "The share of right answers among those with that score or more"
-    all_ = self.pooled(unknown)
-    shown = all_['weights']*(all_['scores'] >= threshold)
-    return float(shown[all_['is_right']].sum()/shown.sum()) if shown.any() else float('nan')
+    level: float = .95,  # of the interval
+) -> np.ndarray:  # (3,): share of right answers, low, high; nan where nothing is shown
+    "How many of the answers with that score or more are right"
+    shown = _shown(self, threshold, unknown)
+    return bootstrap_mean(shown.is_right, shown.group, level, weights=shown.weights)
 
 # %% ../nbs/22_open_set.ipynb #d1a6a58e
 @patch
@@ -88,7 +104,7 @@ def measures(
     unknown: float = .5,  # see `OpenSet.threshold`
 ) -> pd.Series:  # micro AP, AUROC, R@1
     "How well scores tell right answers from wrong ones, and queries with a match from those without"
-    pooled = self.pooled(unknown)
+    pooled = _measured(self, unknown)
     known = self.answers[self.answers.score.notna()]
     asked = {name: pooled[name] for name in ('scores', 'has_match', 'weights')}
     return pd.Series({'micro AP': micro_ap(**pooled), 'AUROC': auroc(**asked), 'R@1': known.is_right.mean()})
@@ -98,10 +114,15 @@ def to_frame(
     self: OpenSet,
     precisions: tuple[float, ...] = (.8, .9, .95),
     unknown: float = .5,  # see `OpenSet.threshold`
-) -> pd.DataFrame:  # a row a precision: recall, threshold
-    "What each precision costs, and where its line is"
-    lines = [recall_at_precision(**self.pooled(unknown), precision=p) for p in precisions]
-    return pd.DataFrame(lines, columns=['recall', 'threshold'], index=pd.Index(precisions, name='precision'))
+) -> pd.DataFrame:  # a row a precision: recall, threshold, low and high of the precision, answers and classes shown
+    "What each precision costs, where its line is, and how many answers say so"
+    rows = []
+    for p in precisions:
+        recall, line = recall_at_precision(**_measured(self, unknown), precision=p)
+        shown, (_, low, high) = _shown(self, line, unknown), self.precision(line, unknown)
+        rows.append([recall, line, low, high, len(shown), shown.group.nunique()])
+    columns = ['recall', 'threshold', 'low', 'high', 'answers', 'classes']
+    return pd.DataFrame(rows, columns=columns, index=pd.Index(precisions, name='precision'))
 
 # %% ../nbs/22_open_set.ipynb #54180757
 @patch
@@ -133,7 +154,7 @@ def load(
 ) -> OpenSet:
     "Read the answers"
     answers = pd.read_csv(user_path(path))
-    missing = [name for name in ('score', 'is_right', 'score_without') if name not in answers]
+    missing = [name for name in ('score', 'is_right', 'score_without', 'group') if name not in answers]
     if missing: raise ValueError(f'{path} has no column {missing[0]}; give what OpenSet.save wrote')
     return cls(answers)
 

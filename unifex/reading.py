@@ -6,7 +6,6 @@
 __all__ = ['summarize_run']
 
 # %% ../nbs/35_reading.ipynb #33e587d5
-import numpy as np
 import pandas as pd
 
 from .evaluation import Report
@@ -64,7 +63,8 @@ def _whether_it_helped(reports: dict[str, Report]) -> str:
 def _of_all_numbers(reports: dict[str, Report]) -> str:
     "Whether the features as they are find more"
     name = next((name for name in reports if ', all ' in name), None)
-    if name is None or reports[name].overall.iloc[0] <= reports[_kept(reports)].overall.iloc[0]: return ''
+    is_reduced = any(', pooled to ' in name for name in reports)
+    if not is_reduced or reports[name].overall.iloc[0] <= reports[_kept(reports)].overall.iloc[0]: return ''
     return (f'All {name.split()[-1]} numbers of the backbone find more, {reports[name].overall.iloc[0]:.3f}: '
             'a larger embedding_dim comes nearer to them.')
 
@@ -84,11 +84,12 @@ def _what_is_mixed_up(report: Report, searched: pd.DataFrame, n: int = 3) -> str
 def _when_to_believe(found: OpenSet | None, precision: float = .9) -> str:
     "The score above which answers are right"
     if found is None: return ''
-    recall, line = found.to_frame((precision,)).iloc[0]
     half = 'if half of what is searched with is not among the pictures'
-    if np.isinf(line): return f'No score makes {precision:.0%} of the answers right {half}: look at every answer.'
-    return (f"Of the answers with a score of {line:.2f} or more {precision:.0%} are right {half} (min_score='auto'); "
-            f'{recall:.0%} of the others get theirs.')
+    try: line = found.threshold(precision)
+    except ValueError: return f'No score is known to make {precision:.0%} of the answers right {half}: look at each.'
+    row = found.to_frame((precision,)).iloc[0]
+    return (f"Of the answers with a score of {line:.2f} or more (min_score='auto') {precision:.0%} are right, "
+            f'{row.low:.0%} to {row.high:.0%} with other classes, {half}; {row.recall:.0%} of the other half get theirs.')
 
 # %% ../nbs/35_reading.ipynb #d7679e76
 def summarize_run(

@@ -320,13 +320,14 @@ def source_parts(
     base = _common_folder(filesystems[0], paths)
     kinds = {kind: [file for file in files if _kind(file.path) == kind] for kind in ('tar', 'parquet', 'picture')}
     there = [kind for kind, some in kinds.items() if some]
-    if len(there) > 1:
+    is_folder_here = len(sources) == 1 and 'picture' in there and _is_local(filesystems[0])
+    if len(there) > 1 and not is_folder_here:
         mend = 'give the list of shards, or a folder without them'
         raise ValueError(f'{source} holds {" and ".join(there)} files: {mend}')
-    if there and there != ['picture']:
+    if there and 'picture' not in there:
         return _shard_parts(kinds[there[0]], base, filesystems[0], part_size, column, label)
     if len(sources) > 1: raise ValueError('a list is one of shards; pictures are given as one folder or table')
-    if _is_local(filesystems[0]): return _files_parts(*load_pictures(sources[0], root), None, part_size)
+    if _is_local(filesystems[0]): return _files_parts(*load_pictures(sources[0], root, label=label), None, part_size)
     if not there: raise ValueError(f'{source} holds no pictures, tar shards or Parquet files')
     names = [file.path.removeprefix(base).lstrip('/') for file in kinds['picture']]
     return _files_parts(_remote_table(names), base, filesystems[0], part_size)
