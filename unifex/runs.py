@@ -514,9 +514,11 @@ def save_index(
     table: pd.DataFrame,  # N rows, with `split` and `class_id`
     root: str | Path,  # what its paths are relative to
     folder: Path,  # of the run
+    embedder: Embedder | None = None,  # whose vectors they are, which the index is to know again
 ):
     "The pictures as an index, and where they lie"
-    with atomic_path(folder/'index') as path: Index(Embeddings(vectors, table), path=path)
+    index = Index(Embeddings(vectors, table), embedder)
+    with atomic_path(folder/'index') as path: index.save(path, with_embedder=False)
     write_text(folder/'index_root.json', json.dumps({'root': plain_root(as_root(root).resolve())}))
 
 # %% ../nbs/35_runs.ipynb #5e1ec7a1

@@ -11,6 +11,8 @@ import contextlib
 import io
 import json
 import socket
+import threading
+from concurrent.futures import Future
 from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
@@ -108,11 +110,12 @@ class _Batches:
         self.task = None
 
 # %% ../nbs/40_serve.ipynb #634ceebf
-def _value_counts(index: Index, column: str) -> pd.Series:
+def _value_counts(index: Index, column: str, where: str | None = None) -> pd.Series:
     "How many pictures have each value of a column, the most frequent first"
     if column not in index.columns: return pd.Series(dtype='int64')
-    batches = index.lance.search().select([column]).to_batches(batch_size=2**17)
-    counts = [b[column].to_pandas().astype(object).value_counts() for b in batches]
+    asked = index.lance.search().select([column])
+    if where: asked = asked.where(where)
+    counts = [b[column].to_pandas().astype(object).value_counts() for b in asked.to_batches(batch_size=2**17)]
     total = pd.concat([pd.Series(dtype='int64'), *counts]).groupby(level=0).sum()
     return total[total.index != ''].sort_values(ascending=False, kind='stable')
 
@@ -146,8 +149,8 @@ class _Answers:
         self.engine = self.embedder.engine(n_images=1000)  # many queries, a few at a time
         self.embed, self.vector, self.nearest = map(_Batches, [self._embed, index.vectors, self._nearest])
         self.thumbnail = lru_cache(2000)(lambda path: _jpeg(path, 320, max_pixels))
-        self.counts = lru_cache(4)(lambda column, version: _value_counts(index, column))
-        self.drawn = {}  # version of the index: the task that makes its map
+        self.counts = lru_cache(4)(lambda column, version: _value_counts(index, column, where))
+        self.drawn = {}  # version of the index: its map, or what it will be
 
     def values(self, column: str) -> pd.Series:
         return self.counts(column, self.index.lance.version)
@@ -196,7 +199,7 @@ async def neighbors(self: _Answers, request, vector):
 @patch
 def about(self: _Answers, request):
     domains = self.values('domain')
-    return _json({'limit': self.limit, 'k': self.k, 'most': self.most, 'text': f'{len(self.index):,} pictures',
+    return _json({'limit': self.limit, 'k': self.k, 'most': self.most, 'text': f'{self.index.count(self.where):,} pictures',
                   'domains': [*domains.head(100).items()], 'labels': len(self.values('label')),
                   'min_score': self.index.min_score})
 
@@ -296,7 +299,7 @@ async def together(self: _Answers, request):
         x = _directions([*vectors, *known], self.index.dim)
     except _Refused as e: return _error(*e.args)
     except KeyError: return _error('A picture of the query is no longer in the index.', 404)
-    except (TypeError, ValueError, AttributeError, OverflowError) as e: return _error(f'This is no query: {e}.', 422)
+    except (TypeError, ValueError, AttributeError, OverflowError, RecursionError) as e: return _error(f'This is no query: {e}.', 422)
     return await self.neighbors(request, x.mean(0))
 
 # %% ../nbs/40_serve.ipynb #d20f0175
@@ -337,16 +340,25 @@ def _draw(self: _Answers) -> bytes:
         drawn[name] = {'of': codes.tolist(), 'names': [str(v) for v in values]}
     return json.dumps(drawn).encode()
 
+def _in_background(make) -> asyncio.Future:
+    "What `make()` returns, once it is done"
+    future = Future()
+    future.set_running_or_notify_cancel()
+    def run():
+        try: future.set_result(make())
+        except Exception as e: future.set_exception(e)
+    threading.Thread(target=run, daemon=True).start()
+    return asyncio.wrap_future(future)
+
 @patch
 async def map(self: _Answers, request):
-    from starlette.concurrency import run_in_threadpool
     version = self.index.lance.version
-    if version not in self.drawn:
-        self.drawn = {version: asyncio.create_task(run_in_threadpool(self._draw))}
+    if version not in self.drawn: self.drawn = {version: _in_background(self._draw)}
     try: return _response(await asyncio.shield(self.drawn[version]), 'application/json')
-    except Exception:
+    except asyncio.CancelledError: return _error('The server is ending.', 503)
+    except Exception as e:
         self.drawn.clear()  # the next one who asks may have more luck
-        raise
+        return _error(f'There is no map: {e}.', 500)
 
 # %% ../nbs/40_serve.ipynb #6e774df8
 _LOCAL = '127.0.0.1', 'localhost'
