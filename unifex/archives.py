@@ -52,12 +52,12 @@ class _Zip:
     def __init__(self, path):
         self.zip = zipfile.ZipFile(path)
         self.members = {_zip_name(o): o for o in self.zip.infolist() if not o.is_dir()}
+        if any(o.flag_bits & 1 for o in self.members.values()): raise OSError('encrypted; unpack it with its password')
 
     def names(self): return list(self.members)
 
     def read(self, name):
         info = self.members[name]
-        if info.flag_bits & 1: raise OSError('encrypted; unpack the archive with its password')
         if info.file_size > 2**28: raise OSError('too large to be read in place; unpack the archive')
         return self.zip.read(info)
 
@@ -189,8 +189,9 @@ def _as_os_error(path):
     except (FileNotFoundError, PermissionError): raise
     except KeyError: raise FileNotFoundError(f'{name} has no such member') from None
     except NotImplementedError as e: raise OSError(f'{name}: {e}; unpack the archive') from None
-    except (OSError, EOFError, ValueError, RuntimeError, zlib.error, zipfile.BadZipFile, tarfile.TarError) as e:
-        raise OSError(f'{name}: {e}') from None
+    except (EOFError, zlib.error, zipfile.BadZipFile, tarfile.TarError) as e:
+        raise OSError(f'{name}: broken or cut off ({e}); get it again') from None
+    except (OSError, ValueError, RuntimeError) as e: raise OSError(f'{name}: {e}') from None
 
 def _archive(path):
     "An archive, opened once"

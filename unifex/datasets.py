@@ -407,6 +407,13 @@ def _tell_same_label(folder, pictures, labels, has_splits):
     if twice: warnings.warn(f'{folder}: folders of one name are one class: {first_few(map(" and ".join, twice))}')
 
 # %% ../nbs/04_datasets.ipynb #7b9d0d5a
+def _tell_lists(folder, walk):
+    "Warn of lists beside pictures that lie in no folders of classes: the labels may stand in them"
+    lists = [path for ending in ('.csv', '.tsv', '.jsonl') for path in walk.over.get(ending, ())]
+    if not lists: return
+    mend = f'take it out and give it, with root={folder}' if walk.places else 'give it in place of the folder'
+    warnings.warn(f'{folder}: no list beside the pictures is read ({first_few(lists)}); if it has the labels, {mend}')
+
 _KINDS = '*.jpg, *.png, *.webp and the like'
 
 def _labeled_rows(folder, walk, label_level):
@@ -420,7 +427,9 @@ def _labeled_rows(folder, walk, label_level):
     labels = [label for label in labels if label is not None]
     if label_level is None: _tell_depth(folder, pictures, labels, has_splits)
     elif level: _tell_same_label(folder, pictures, labels, has_splits)
-    if len(set(labels)) == 1: warnings.warn(f'{folder}: all pictures are of one class, {labels[0]}')
+    if len(set(labels)) == 1:
+        warnings.warn(f'{folder}: all pictures are of one class, {labels[0]}')
+        _tell_lists(folder, walk)
     return pictures, labels, [SPLITS[parts[0].lower()] for parts in pictures] if has_splits else None
 
 # %% ../nbs/04_datasets.ipynb #40d18d6c
@@ -532,6 +541,7 @@ def _walked_table(folder, walk, dataset, domain, label_level):
     if in_splits: warnings.warn(f'{folder}: train, test and the like are taken for splits, and the pictures lie in no '
                                 'class folder; label_level=0 takes those folders for the classes')
     _tell_passed_over(folder, walk)
+    _tell_lists(folder, walk)
     name = dataset or encode_name(folder.resolve().name)
     return make_table(['/'.join(parts) for parts in walk.pictures], None, name, domain or name)
 
@@ -548,7 +558,7 @@ class _PackedWalk(_FolderWalk):
 
     def _add_archive(self, file, top, name):
         try: members = [tuple(encode_name(o).split('/')) for o in list_archive(file)]
-        except OSError as e: raise DatasetError(f'{e}; get the file again') from None
+        except OSError as e: raise DatasetError(str(e)) from None
         members = [parts for parts in members if '..' in parts or not any(map(_is_system, parts))]
         kinds = [_odd_member(parts) for parts in members]
         pictures = [parts for parts, kind in zip(members, kinds) if not kind]

@@ -87,8 +87,8 @@ def _has_only_paths(rows, column):
 def _row_images(images, paths, only_paths):
     "Paths of rows with the names that the files once had; or these themselves, where there is nothing else"
     if only_paths and paths.notna().all(): return paths
-    names = paths.fillna('').str.replace('\\', '/').str.rpartition('/')[2]
-    return images + names.map(lambda name: name and f'/{encode_name(name)}')
+    names = [path.replace('\\', '/').rpartition('/')[2] for path in paths.fillna('')]
+    return images + [name and f'/{encode_name(name)}' for name in names]
 
 def _file_rows(path, name, image):
     "The rows of one file, called `name` in their paths"
@@ -157,7 +157,7 @@ def shards_table(
     "A row for each picture in tar shards; `TableError` where a tar is broken"
     names = [encode_name(Path(file).relative_to(folder).as_posix()) for file in files]
     try: has_notes = any(name.lower().endswith(_NOTES) for file in files for name in list_archive(file))
-    except OSError as e: raise TableError(f'{e}; get the file again') from None
+    except OSError as e: raise TableError(str(e)) from None
     if not has_notes: return None
     return _join_shards([_shard_rows(file, name) for file, name in zip(files, names)], names)
 

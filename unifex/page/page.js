@@ -70,10 +70,12 @@ function showQuery() {
   $('query').append(make('li', '', '', more))
 }
 
-function setQuery(items, remember = true) {
+const remember = view => history.pushState({items: query, view}, '')  // for the way back
+
+function setQuery(items, isNew = true) {
   query = items
   shown = k
-  if (remember) history.pushState(items, '')
+  if (isNew) remember('search')
   showQuery()
   search()
 }
@@ -107,6 +109,7 @@ async function take(files) {
   const before = adding ? query : []
   adding = false
   if (!files.length) return
+  showView('search')
   const mine = ++number
   say('Looking at ' + (files.length > 1 ? files.length + ' pictures ...' : files[0].name + ' ...'))
   const items = [], errors = []
@@ -221,8 +224,7 @@ function showView(name) {
   for (const view of ['search', 'map']) $('to-' + view).setAttribute('aria-pressed', view == name)
   if (name == 'map') showMap()
 }
-$('to-search').onclick = () => showView('search')
-$('to-map').onclick = () => showView('map')
+for (const view of ['search', 'map']) $('to-' + view).onclick = () => { showView(view); remember(view) }
 
 // ---- pictures come in; the way back
 
@@ -242,9 +244,12 @@ for (const type of ['dragover', 'dragleave', 'drop']) {
     $('drop').classList.toggle('over', type == 'dragover')
   })
 }
-addEventListener('drop', e => { showView('search'); take(e.dataTransfer.files) })
+addEventListener('drop', e => take(e.dataTransfer.files))
 addEventListener('paste', e => take(e.clipboardData.files))
-addEventListener('popstate', e => setQuery(e.state || [], false))
+addEventListener('popstate', e => {
+  setQuery(e.state?.items || [], false)
+  showView(e.state?.view || 'search')
+})
 addEventListener('keydown', e => {  // arrows go from neighbor to neighbor
   const cards = [...document.querySelectorAll('#found .open')], i = cards.indexOf(document.activeElement)
   if (e.key == '/' && !e.target.closest('input, select, dialog')) { e.preventDefault(); $('label').focus() }
@@ -255,7 +260,7 @@ addEventListener('keydown', e => {  // arrows go from neighbor to neighbor
   cards[to]?.focus()
 })
 
-history.replaceState([], '')
+history.replaceState({items: [], view: 'search'}, '')
 ask('/about').then(about => {
   limit = about.limit
   most = about.most
