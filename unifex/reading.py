@@ -10,7 +10,6 @@ import pandas as pd
 
 from .evaluation import Report
 from .open_set import OpenSet
-from .plots import confusions
 from .splits import query_index
 from .tables import CLASS
 
@@ -71,6 +70,7 @@ def _of_all_numbers(reports: dict[str, Report]) -> str:
 # %% ../nbs/35_reading.ipynb #343a68cf
 def _what_is_mixed_up(report: Report, searched: pd.DataFrame, n: int = 3) -> str:
     "The pairs of classes that are confused most; '' where none is"
+    from unifex.plots import confusions
     pairs = confusions(report, searched, 'class')
     wrong = pairs[pairs['from'] != pairs['for']][:n]
     if not len(wrong): return 'The nearest picture of each was of its class.'
