@@ -6,13 +6,14 @@
 __all__ = ['as_picture_table', 'is_index', 'check_folder', 'Index', 'under_root', 'load_index']
 
 # %% ../nbs/23_index.ipynb #bbd3035f
+import ctypes
 import json
 import math
 import os
 import re
 import shutil
 import warnings
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from copy import copy
 from datetime import timedelta
 from itertools import islice
@@ -78,6 +79,10 @@ def _connect(place: str):
     warnings.filterwarnings('ignore', 'lancedb fork support', RuntimeWarning)  # worker processes ask it nothing
     session = lancedb.Session(index_cache_size_bytes=_INDEX_CACHE, metadata_cache_size_bytes=_METADATA_CACHE)
     return lancedb.connect(place, session=session, read_consistency_interval=timedelta(0))
+
+def _return_large_blocks():
+    "Have glibc give freed blocks from 1 MB on back to the system, which it would keep"
+    with suppress(AttributeError, OSError, TypeError): ctypes.CDLL(None).mallopt(-3, 2**20)  # M_MMAP_THRESHOLD
 
 @contextmanager
 def _lance_errors(place, where=None, columns=()):
@@ -234,6 +239,7 @@ def _attach(index: Index, path, embedder, database):
     index.dim = schema.field('vector').type.list_size
     root = _meta(schema).get('root')
     index.root = as_root(root) if root else None
+    if index.is_built: _return_large_blocks()  # of exact searches they are many: there it would cost time
 
 def _meta(schema) -> dict:
     "What a table says of itself: `root`, `embedder` and how it is searched"
@@ -832,7 +838,7 @@ def compact(self: Index,
     "Join the small pieces that additions leave, take what was removed off the disk, and new rows into the IVF"
     with _lance_errors(self.path): self.lance.optimize(cleanup_older_than=timedelta(minutes=keep_minutes))
 
-# %% ../nbs/23_index.ipynb #c2c13cad
+# %% ../nbs/23_index.ipynb #88692902
 @patch
 def replace(self: Index,
     ids,  # (n,) of rows that are there
@@ -971,6 +977,7 @@ def build(self: Index,
 ) -> Index:  # self
     "Make searches fast and approximate: an IVF of all pictures"
     from lancedb.index import BTree, IvfFlat, IvfSq
+    _return_large_blocks()
     n = len(self)
     lists = lists or max(1, min(round(math.sqrt(n)), n//40))
     is_whole = n*(4*self.dim + 8) <= _WHOLE

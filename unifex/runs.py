@@ -386,9 +386,9 @@ def check_place(
 # %% ../nbs/35_runs.ipynb #a6bcdb9e
 _MADE = (
     'config.yaml', 'head.safetensors', 'index_root.json', 'embedder.pt', 'loss.png', 'retrieval.png',
-    'classes.csv', 'log.csv', 'failed.csv', 'results.csv', 'selection.csv', 'judged/*', 'embedder/card.json', 'embedder/model.safetensors',
-    'embedder/README.md', 'index/index.json', 'index/codes-*', 'index/table-*', 'index/ivf-*', 'index/vectors.npy',
-    'index/table.csv', 'index/pictures.lance/*',
+    'classes.csv', 'log.csv', 'failed.csv', 'results.csv', 'selection.csv', 'open_set.csv', 'summary.txt', 'judged/*',
+    'embedder/card.json', 'embedder/model.safetensors', 'embedder/README.md',
+    'index/index.json', 'index/codes-*', 'index/table-*', 'index/ivf-*', 'index/vectors.npy', 'index/table.csv', 'index/pictures.lance/*',
     'checkpoints/*/state.json', 'checkpoints/*/state.safetensors', 'checkpoints/*/embedder/*',
     'tensorboard/events.*', 'exports/embedder*',
     '.*.????????/*', '*/.*.????????/*')  # these two: what a killed process has left half written
@@ -514,9 +514,11 @@ def save_index(
     table: pd.DataFrame,  # N rows, with `split` and `class_id`
     root: str | Path,  # what its paths are relative to
     folder: Path,  # of the run
+    embedder: Embedder | None = None,  # whose vectors they are, which the index is to know again
 ):
     "The pictures as an index, and where they lie"
-    with atomic_path(folder/'index') as path: Index(Embeddings(vectors, table), path=path)
+    index = Index(Embeddings(vectors, table), embedder)
+    with atomic_path(folder/'index') as path: index.save(path, with_embedder=False)
     write_text(folder/'index_root.json', json.dumps({'root': plain_root(as_root(root).resolve())}))
 
 # %% ../nbs/35_runs.ipynb #5e1ec7a1
