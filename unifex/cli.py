@@ -280,6 +280,9 @@ def unifex_train(
     run = train_unifex(config, data, **options, **overrides).run
     if ranks()[0]: return
     _print_run(run, 'unifex_search')
+    if isinstance(data, str):
+        where = f'{shlex.quote(data)} {shlex.quote(str(run.folder))}'
+        print(f'     unifex_check {where} --sheet check.html     for labels that look wrong')
     return _as_results(run)
 
 # %% ../nbs/42_cli.ipynb #104740d2
@@ -475,7 +478,7 @@ def unifex_index(
         pictures, root = _open_pictures(pictures, root, image, label, label_level)
         result |= _fill_index(folder, model, pictures, root, **how)
     found = _index_to_change(folder)
-    if pictures: _calibrate(found, embedder)
+    if index: _calibrate(found, embedder)
     if build: found.build()
     if compact: found.compact()
     if recall:

@@ -39,7 +39,7 @@ class OpenSet:
             scores=np.concatenate([known.score, self.answers.score_without]),
             is_right=np.concatenate([known.is_right.to_numpy(bool), np.zeros(m, bool)]),
             has_match=np.repeat([True, False], [n, m]),
-            weights=np.repeat([(1 - unknown)/n, unknown/m], [n, m]),
+            weights=np.repeat([(1 - unknown)/max(n, 1), unknown/max(m, 1)], [n, m]),
             group=np.concatenate([known.group, self.answers.group]))
 
 def _measured(found: OpenSet, unknown: float) -> dict:

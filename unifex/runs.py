@@ -386,9 +386,9 @@ def check_place(
 # %% ../nbs/35_runs.ipynb #a6bcdb9e
 _MADE = (
     'config.yaml', 'head.safetensors', 'index_root.json', 'embedder.pt', 'loss.png', 'retrieval.png',
-    'classes.csv', 'log.csv', 'failed.csv', 'results.csv', 'selection.csv', 'judged/*', 'embedder/card.json', 'embedder/model.safetensors',
-    'embedder/README.md', 'index/index.json', 'index/codes-*', 'index/table-*', 'index/ivf-*', 'index/vectors.npy',
-    'index/table.csv', 'index/pictures.lance/*',
+    'classes.csv', 'log.csv', 'failed.csv', 'results.csv', 'selection.csv', 'open_set.csv', 'summary.txt', 'judged/*',
+    'embedder/card.json', 'embedder/model.safetensors', 'embedder/README.md',
+    'index/index.json', 'index/codes-*', 'index/table-*', 'index/ivf-*', 'index/vectors.npy', 'index/table.csv', 'index/pictures.lance/*',
     'checkpoints/*/state.json', 'checkpoints/*/state.safetensors', 'checkpoints/*/embedder/*',
     'tensorboard/events.*', 'exports/embedder*',
     '.*.????????/*', '*/.*.????????/*')  # these two: what a killed process has left half written
