@@ -38,6 +38,7 @@ from .heads import create_head, head_params
 from .hub import Hub, Uploaded, fetch, files_of, hub_and_name, is_address
 from .index import Index, is_index, load_index
 from .knn import knn
+from .labels import suspects as find_suspects
 from .necks import create_neck, half_whitened
 from .open_set import OpenSet, open_set_held_out
 from .splits import exclusions, query_index, split_mask
@@ -335,6 +336,16 @@ def show_results(
     rows = mixed.head(-(-n_queries//mixed.ngroups)).sort_values('domain', kind='stable').index[:n_queries]
     hidden = exclusions(self.embeddings.table)
     return plot_retrieval(query[rows], query if index is None else index, root, k=k, exclude=hidden)
+
+# %% ../nbs/35_runs.ipynb #35c0de02
+@patch
+def suspects(
+    self: Run,
+    min_score: float = .5,  # only labels that are wrong with at least this probability; 0: all that can be judged
+    **kwargs,  # of `unifex.labels.suspects`
+) -> pd.DataFrame:  # row of its table, image, dataset, label, suggestion, score: the probability; best first
+    "Labels of its pictures that are probably wrong"
+    return find_suspects(self.embeddings, min_score=min_score, **kwargs)
 
 # %% ../nbs/35_runs.ipynb #32af2a6e
 def head_settings(cfg: Config) -> dict:
