@@ -136,7 +136,8 @@ def __repr__(self: OpenSet): return f'{self.to_frame().round(3).to_string()}\n{s
 
 @patch
 def _repr_html_(self: OpenSet):
-    return f'{self.to_frame().to_html(float_format="{:.3f}".format, border=0)}<p><small>{escape(self.caption())}</small></p>'
+    table = self.to_frame().to_html(float_format='{:.3f}'.format, border=0)
+    return f'{table}<p><small>{escape(self.caption())}</small></p>'
 
 # %% ../nbs/22_open_set.ipynb #b034fd93
 @patch

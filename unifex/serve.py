@@ -115,7 +115,8 @@ def _value_counts(index: Index, column: str, where: str | None = None) -> pd.Ser
     if column not in index.columns: return pd.Series(dtype='int64')
     asked = index.lance.search().select([column])
     if where: asked = asked.where(where)
-    counts = [b[column].to_pandas().astype(object).value_counts() for b in asked.to_batches(batch_size=2**17)]
+    texts = (b[column].cast('string') for b in asked.to_batches(batch_size=2**17))
+    counts = [text.to_pandas().value_counts() for text in texts]
     total = pd.concat([pd.Series(dtype='int64'), *counts]).groupby(level=0).sum()
     return total[total.index != ''].sort_values(ascending=False, kind='stable')
 
