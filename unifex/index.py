@@ -970,7 +970,7 @@ _WHOLE = 512*2**20  # bytes up to which the lists hold whole vectors and ids
 
 @patch
 def build(self: Index,
-    recall: float = .96,  # of ten neighbors, on a sample, that enough lists are opened for
+    recall: float = .97,  # of ten neighbors, on a sample, that enough lists are opened for
     lists: int | None = None,  # None: the square root of the number of pictures
     nprobes: int | None = None,  # lists that a search opens; None: as many as `recall` needs
     refine: int = 2,  # times k vectors that are scored again, where the lists hold them in 8 bits a number
@@ -1006,7 +1006,7 @@ def recall(self: Index,
     if found < .95:
         probes = _state(self).meta['nprobes']
         warnings.warn(f'{found:.0%} of the {k} true neighbors are found, with {probes} lists opened: '
-                      f'build(recall=.96) opens as many as that needs, build(nprobes={2*probes}) so many', stacklevel=2)
+                      f'build(recall=.97) opens as many as that needs, build(nprobes={2*probes}) so many', stacklevel=2)
     return found
 
 def _pairs(ids: np.ndarray, found: _Found) -> set:

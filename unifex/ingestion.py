@@ -39,12 +39,14 @@ def _known(index: Index | None) -> pd.DataFrame:
 
 def _to_do(known: pd.DataFrame, images: pd.Series, contents: pd.Series) -> pd.DataFrame:
     "The rows that must go in: their `content`; `old`, the id that each replaces; `donor`, the id that has its bytes"
+    now = known.image.map(dict(zip(images, contents)))
+    known = known.assign(content=known.content.astype(object).where(known.content.notna(), now))
     by_image = known.drop_duplicates('image').set_index('image')
     by_content = known.dropna(subset='content').drop_duplicates('content').set_index('content')
     before = images.map(by_image.content)
     old = images.map(by_image.id.astype('Int64'))
     todo = pd.DataFrame({'content': contents, 'old': old, 'donor': contents.map(by_content.id.astype('Int64'))})
-    is_same = old.notna() & (before.isna() | (before == contents))
+    is_same = old.notna() & (before == contents)
     return todo[contents.notna() & ~is_same]
 
 # %% ../nbs/33_ingestion.ipynb #1b11be02
