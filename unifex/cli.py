@@ -466,6 +466,8 @@ def unifex_index(
     from unifex.core import default_device, user_path
     from unifex.embedder import load_embedder
     if pictures and not index: raise ValueError('give an embedder, pictures and an index; or an index alone')
+    if '://' in (index or ''):
+        raise ValueError(f'{index} is no folder; in Python, embedder.index(pictures, path=...) takes an address, too')
     folder = user_path(index or embedder)
     result = {}
     if remove:
