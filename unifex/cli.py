@@ -583,7 +583,7 @@ def _checking_embedder(run: str, device: str):
 
 def _say_findings(findings, n: int, source: str, save: str):
     "The number of findings by kind, the first of each, and what to do next"
-    print(f'{n:,} pictures, {len(findings):,} findings')
+    print(f'{n:,} pictures, {len(findings):,} finding{"s"*(len(findings) != 1)}')
     for problem, rows in findings.groupby('problem', sort=False):
         row = rows.iloc[0].fillna('')
         name = ' '.join(filter(None, (row.image, row.label and f'({row.label})')))
@@ -636,6 +636,7 @@ def unifex_check(
       unifex_check ~/pictures --drop findings.csv --save clean.csv
       unifex_check products.csv results/photos-products --turned"""
     from unifex.cleaning import find_problems, save_sheet
+    from unifex.core import write_text
     from unifex.features import extract_features
     table, root = _open_pictures(source, root, image, label, label_level)
     if drop: return _drop_findings(table, root, drop, save)
@@ -646,7 +647,7 @@ def unifex_check(
     vectors = None if files else features
     found = find_problems(table, root, embedder, vectors, min_score, turned, min_side=min_side, **how)
     _say_findings(found, len(table), source, save)
-    if save: Path(save).write_text(found.to_csv(index=False), encoding='utf-8', errors='backslashreplace')
+    if save: write_text(save, found.to_csv(index=False).encode('utf-8', 'backslashreplace').decode('utf-8'))
     if sheet: print(f'{save_sheet(found, sheet, root, f"{len(table):,} pictures of {source}")} shows them')
     return {'pictures': len(table), 'findings': found}
 

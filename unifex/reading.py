@@ -109,4 +109,6 @@ def summarize_run(
         searched = table[query if index is None else index]
         told += [_whether_it_helped(reports), _of_all_numbers(reports),
                  _what_is_mixed_up(reports[_kept(reports)], searched), _when_to_believe(found)]
+        if found is not None and (table.class_id[query] >= 0).all():
+            told.append('That was tried with classes trained on; things that are new altogether may need a higher score.')
     return '\n'.join(line for line in told if line)
