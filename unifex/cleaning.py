@@ -215,9 +215,9 @@ def _label_findings(vectors, table, copies, min_score):
     "Suspicious labels, similar and mixed classes; none where there are no labels"
     if 'label' not in table or not table.label.notna().any(): return []
     wrong = suspects(vectors, table, min_score, copy_groups(copies, len(table)))
-    one, two = similar_classes(vectors, table, .8), mixed_classes(vectors, table)
-    first = table.reset_index().groupby(CLASS)['index'].first()
-    def row_of(label): return [int(first[key]) for key in zip(one.dataset, label)]
+    one, two = similar_classes(vectors, table), mixed_classes(vectors, table)
+    rows = table.groupby(CLASS).indices
+    def row_of(label): return [int(rows[key][0]) for key in zip(one.dataset, label)]
     one = one.assign(row=row_of(one.label), other=row_of(one.other), other_label=one.other)
     two = two.assign(detail=[f'{part:.0%} are like the right one' for part in two.part], other_label=two.label)
     return [_as_findings(_nearest_of_class(vectors, table, wrong), table, 'suspicious label'),

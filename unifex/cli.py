@@ -280,6 +280,9 @@ def unifex_train(
     run = train_unifex(config, data, **options, **overrides).run
     if ranks()[0]: return
     _print_run(run, 'unifex_search')
+    if isinstance(data, str):
+        where = f'{shlex.quote(data)} {shlex.quote(str(run.folder))}'
+        print(f'     unifex_check {where} --sheet check.html     for labels that look wrong')
     return _as_results(run)
 
 # %% ../nbs/42_cli.ipynb #104740d2
@@ -463,6 +466,8 @@ def unifex_index(
     from unifex.core import default_device, user_path
     from unifex.embedder import load_embedder
     if pictures and not index: raise ValueError('give an embedder, pictures and an index; or an index alone')
+    if '://' in (index or ''):
+        raise ValueError(f'{index} is no folder; in Python, embedder.index(pictures, path=...) takes an address, too')
     folder = user_path(index or embedder)
     result = {}
     if remove:
@@ -475,7 +480,7 @@ def unifex_index(
         pictures, root = _open_pictures(pictures, root, image, label, label_level)
         result |= _fill_index(folder, model, pictures, root, **how)
     found = _index_to_change(folder)
-    if pictures: _calibrate(found, embedder)
+    if index: _calibrate(found, embedder)
     if build: found.build()
     if compact: found.compact()
     if recall:
@@ -578,7 +583,7 @@ def _checking_embedder(run: str, device: str):
 
 def _say_findings(findings, n: int, source: str, save: str):
     "The number of findings by kind, the first of each, and what to do next"
-    print(f'{n:,} pictures, {len(findings):,} findings')
+    print(f'{n:,} pictures, {len(findings):,} finding{"s"*(len(findings) != 1)}')
     for problem, rows in findings.groupby('problem', sort=False):
         row = rows.iloc[0].fillna('')
         name = ' '.join(filter(None, (row.image, row.label and f'({row.label})')))
@@ -631,6 +636,7 @@ def unifex_check(
       unifex_check ~/pictures --drop findings.csv --save clean.csv
       unifex_check products.csv results/photos-products --turned"""
     from unifex.cleaning import find_problems, save_sheet
+    from unifex.core import write_text
     from unifex.features import extract_features
     table, root = _open_pictures(source, root, image, label, label_level)
     if drop: return _drop_findings(table, root, drop, save)
@@ -641,7 +647,7 @@ def unifex_check(
     vectors = None if files else features
     found = find_problems(table, root, embedder, vectors, min_score, turned, min_side=min_side, **how)
     _say_findings(found, len(table), source, save)
-    if save: Path(save).write_text(found.to_csv(index=False), encoding='utf-8', errors='backslashreplace')
+    if save: write_text(save, found.to_csv(index=False).encode('utf-8', 'backslashreplace').decode('utf-8'))
     if sheet: print(f'{save_sheet(found, sheet, root, f"{len(table):,} pictures of {source}")} shows them')
     return {'pictures': len(table), 'findings': found}
 

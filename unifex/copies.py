@@ -291,8 +291,8 @@ def find_copies(
     root=None,  # folder the paths are relative to
     between=None,  # two masks (N,): only pairs of a row of the one and a row of the other
     exclude=(),  # columns: pictures that agree in all of them are not compared
-    k: int = 10,  # nearest neighbors of each picture that may be copies of it
-    min_cosine: float = .5,  # what is less alike is not looked at
+    k: int = 5,  # nearest neighbors of each picture that may be copies of it
+    min_cosine: float = .65,  # what is less alike is not looked at
     min_score: float = .98,  # of 1: how far details agree
     num_workers: int = 4,  # threads
     max_pixels: int = MAX_PIXELS,  # larger pictures are not read; 0: no limit

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['IMAGE_EXTENSIONS', 'MAX_PIXELS', 'ImageError', 'looks_like_picture', 'read_bytes', 'decode_image', 'crop_box',
-           'read_box', 'safe_join', 'load_image', 'save_image']
+           'safe_join', 'load_image', 'save_image']
 
 # %% ../nbs/01_images.ipynb #37e248b5
 import io
@@ -72,7 +72,7 @@ def _read_file(path):
 def _read_below(path):
     "The bytes of a path that goes on below a file: a picture in an archive, or a box of a picture"
     picture, name = os.path.split(path)
-    return read_box(picture, name) if name.startswith('box=') else read_archived(path)
+    return _read_box(picture, name) if name.startswith('box=') else read_archived(path)
 
 def _read_open(file):
     "The bytes of a binary file that somebody has opened, from its beginning"
@@ -399,7 +399,7 @@ def crop_box(
     if left < right and top < bottom: return left, top, right, bottom
     raise ImageError(f'the box ({x1:g}, {y1:g}, {x2:g}, {y2:g}) has nothing of the picture, {width} x {height}')
 
-def read_box(
+def _read_box(
     picture: str | Path,  # path of a file, or of what an archive holds
     name: str,  # box=left,upper,right,lower, and perhaps the picture's width and height
 ) -> bytes:  # a BMP

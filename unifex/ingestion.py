@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from .core import cache_dir, torch_defaults, user_path
+from .core import cache_dir, torch_defaults
 from .embedder import Embedder, Pictures, as_pictures, warn_failed
 from .evaluation import Embeddings
 from .images import ImageError
@@ -39,12 +39,14 @@ def _known(index: Index | None) -> pd.DataFrame:
 
 def _to_do(known: pd.DataFrame, images: pd.Series, contents: pd.Series) -> pd.DataFrame:
     "The rows that must go in: their `content`; `old`, the id that each replaces; `donor`, the id that has its bytes"
+    now = known.image.map(dict(zip(images, contents)))
+    known = known.assign(content=known.content.astype(object).where(known.content.notna(), now))
     by_image = known.drop_duplicates('image').set_index('image')
     by_content = known.dropna(subset='content').drop_duplicates('content').set_index('content')
     before = images.map(by_image.content)
     old = images.map(by_image.id.astype('Int64'))
     todo = pd.DataFrame({'content': contents, 'old': old, 'donor': contents.map(by_content.id.astype('Int64'))})
-    is_same = old.notna() & (before.isna() | (before == contents))
+    is_same = old.notna() & (before == contents)
     return todo[contents.notna() & ~is_same]
 
 # %% ../nbs/33_ingestion.ipynb #1b11be02
@@ -66,7 +68,7 @@ class _Filling:
     "An index that is filled, made with the first rows where there is none"
     index: Index | None
     embedder: Embedder
-    path: Path | None
+    path: Path | str | None
     pictures: Pictures  # their paths are relative to `root`
     root: Path
 
@@ -75,9 +77,9 @@ class _Filling:
         new = Embeddings(vectors, self.pictures.table.loc[todo.index].assign(content=todo.content))
         if self.index is None: self.index = Index(new, self.embedder, self.root, path=self.path)
         else:
-            old = todo.old.dropna().to_numpy(np.int64)
-            if len(old): self.index.remove(old)
-            self.index.add(new)
+            is_new = todo.old.isna().to_numpy()
+            if not is_new.all(): self.index.replace(todo.old[~is_new].to_numpy(np.int64), new[~is_new])
+            if is_new.any(): self.index.add(new[is_new])
 
     def copy(self, todo: pd.DataFrame):
         "Rows for files whose bytes the index has"
@@ -128,18 +130,16 @@ def open_to_write(
     found = load_index(path, embedder)
     return found if found.path is not None else load_index(found.save(path), embedder)
 
-def _open(index, embedder) -> tuple[Index | None, Path | None]:
-    "The index that is meant and where it lies; None where it must be made"
+def _open(index, embedder) -> tuple[Index | None, Path | str | None]:
+    "The index that is meant, or None and where it must be made"
     if isinstance(index, Index): return index, None
-    path = user_path(index)
-    if embedder is None or is_index(path): return open_to_write(path, embedder), path
-    check_folder(path)
-    return None, path
+    if embedder is None or is_index(index): return open_to_write(index, embedder), None
+    return None, check_folder(index)
 
 # %% ../nbs/33_ingestion.ipynb #8a3be608
 @torch_defaults()
 def ingest(
-    index: Index | str | Path,  # or the folder of one, made where there is none
+    index: Index | str | Path,  # or the folder or address of one, made where there is none
     pictures,  # a folder, a table or a list of paths, as in `Embedder.embed`
     embedder: Embedder | None = None,  # None: that of the index
     root: str | Path | None = None,  # what the paths of a table are relative to

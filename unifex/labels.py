@@ -172,8 +172,10 @@ def _similar(x, y, n, k):
     mixing.sum_duplicates()
     size, own = np.bincount(y, minlength=n), mixing.diagonal()
     a, b = mixing.coords
-    share = mixing.data/(own[a] + mixing.data + 1)  # the one keeps small classes from being sure
-    score = np.minimum(1, share*(size[a] + size[b] - 1)/size[b])
+    within = own[a] + mixing.data
+    others = size[a] + size[b] - 1  # that a picture would share its class with
+    mixed = np.minimum(1, mixing.data/(within + 1)*others/size[b])  # the 1 keeps small classes from being sure
+    score = mixed*within/(size[a]*np.minimum(k, others))
     both = pd.DataFrame({'a': np.minimum(a, b), 'b': np.maximum(a, b), 'score': score})[a != b]
     both = both.groupby(['a', 'b']).score.agg(['min', 'size']).reset_index()
     return both[both['size'] == 2]

@@ -114,7 +114,7 @@ def _save_rest(training, folder, reports):
     same_call = 'the same call, which goes on from the last checkpoint'
     with steps('the head', same_call): save_head(learn.model.head, data.table, folder)
     with steps('the index', f'unifex_index FOLDER PICTURES INDEX, or {same_call}'):
-        save_index(_final_vectors(training), data.table, data.root, folder)
+        save_index(_final_vectors(training), data.table, data.root, folder, training.final or training.embedder)
     if training.final:
         with steps('what was judged', same_call):
             save_judged(training.embedder.neck, training.vectors, data.table, folder)
@@ -396,7 +396,7 @@ def _save_zero_shot(cfg, embedder, data, folder):
     if data is not None:
         vectors = embedder.embed_features(data.features.x).cpu().numpy()
         with steps('the index', 'unifex_index FOLDER PICTURES INDEX'):
-            save_index(vectors, data.table, data.root, folder)
+            save_index(vectors, data.table, data.root, folder, embedder)
             save_open_set(vectors, data.table, folder)
         name = f'zero-shot, {cfg.model.neck.type}, {embedder.out_dim}'
         if query_index(data.table)[0].any():

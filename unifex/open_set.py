@@ -39,7 +39,7 @@ class OpenSet:
             scores=np.concatenate([known.score, self.answers.score_without]),
             is_right=np.concatenate([known.is_right.to_numpy(bool), np.zeros(m, bool)]),
             has_match=np.repeat([True, False], [n, m]),
-            weights=np.repeat([(1 - unknown)/n, unknown/m], [n, m]),
+            weights=np.repeat([(1 - unknown)/max(n, 1), unknown/max(m, 1)], [n, m]),
             group=np.concatenate([known.group, self.answers.group]))
 
 def _measured(found: OpenSet, unknown: float) -> dict:
@@ -136,7 +136,8 @@ def __repr__(self: OpenSet): return f'{self.to_frame().round(3).to_string()}\n{s
 
 @patch
 def _repr_html_(self: OpenSet):
-    return f'{self.to_frame().to_html(float_format="{:.3f}".format, border=0)}<p><small>{escape(self.caption())}</small></p>'
+    table = self.to_frame().to_html(float_format='{:.3f}'.format, border=0)
+    return f'{table}<p><small>{escape(self.caption())}</small></p>'
 
 # %% ../nbs/22_open_set.ipynb #b034fd93
 @patch

@@ -38,6 +38,7 @@ from .heads import create_head, head_params
 from .hub import Hub, Uploaded, fetch, files_of, hub_and_name, is_address
 from .index import Index, is_index, load_index
 from .knn import knn
+from .labels import suspects as find_suspects
 from .necks import create_neck, half_whitened
 from .open_set import OpenSet, open_set_held_out
 from .splits import exclusions, query_index, split_mask
@@ -336,6 +337,16 @@ def show_results(
     hidden = exclusions(self.embeddings.table)
     return plot_retrieval(query[rows], query if index is None else index, root, k=k, exclude=hidden)
 
+# %% ../nbs/35_runs.ipynb #35c0de02
+@patch
+def suspects(
+    self: Run,
+    min_score: float = .5,  # only labels that are wrong with at least this probability; 0: all that can be judged
+    **kwargs,  # of `unifex.labels.suspects`
+) -> pd.DataFrame:  # row of its table, image, dataset, label, suggestion, score: the probability; best first
+    "Labels of its pictures that are probably wrong"
+    return find_suspects(self.embeddings, min_score=min_score, **kwargs)
+
 # %% ../nbs/35_runs.ipynb #32af2a6e
 def head_settings(cfg: Config) -> dict:
     "The parameters that `cfg` gives its head; `ConfigError` where the head takes no such parameter"
@@ -386,9 +397,9 @@ def check_place(
 # %% ../nbs/35_runs.ipynb #a6bcdb9e
 _MADE = (
     'config.yaml', 'head.safetensors', 'index_root.json', 'embedder.pt', 'loss.png', 'retrieval.png',
-    'classes.csv', 'log.csv', 'failed.csv', 'results.csv', 'selection.csv', 'judged/*', 'embedder/card.json', 'embedder/model.safetensors',
-    'embedder/README.md', 'index/index.json', 'index/codes-*', 'index/table-*', 'index/ivf-*', 'index/vectors.npy',
-    'index/table.csv', 'index/pictures.lance/*',
+    'classes.csv', 'log.csv', 'failed.csv', 'results.csv', 'selection.csv', 'open_set.csv', 'summary.txt', 'judged/*',
+    'embedder/card.json', 'embedder/model.safetensors', 'embedder/README.md',
+    'index/index.json', 'index/codes-*', 'index/table-*', 'index/ivf-*', 'index/vectors.npy', 'index/table.csv', 'index/pictures.lance/*',
     'checkpoints/*/state.json', 'checkpoints/*/state.safetensors', 'checkpoints/*/embedder/*',
     'tensorboard/events.*', 'exports/embedder*',
     '.*.????????/*', '*/.*.????????/*')  # these two: what a killed process has left half written
@@ -514,9 +525,11 @@ def save_index(
     table: pd.DataFrame,  # N rows, with `split` and `class_id`
     root: str | Path,  # what its paths are relative to
     folder: Path,  # of the run
+    embedder: Embedder | None = None,  # whose vectors they are, which the index is to know again
 ):
     "The pictures as an index, and where they lie"
-    with atomic_path(folder/'index') as path: Index(Embeddings(vectors, table), path=path)
+    index = Index(Embeddings(vectors, table), embedder)
+    with atomic_path(folder/'index') as path: index.save(path, with_embedder=False)
     write_text(folder/'index_root.json', json.dumps({'root': plain_root(as_root(root).resolve())}))
 
 # %% ../nbs/35_runs.ipynb #5e1ec7a1

@@ -467,14 +467,25 @@ def _read_failed(folder: _PartFolder) -> pd.DataFrame:
     return pd.concat([pd.DataFrame(columns=['image', 'error']), *tables]).reset_index(drop=True)
 
 # %% ../nbs/39_scale.ipynb #b3bc56b4
+_HELLO = b'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n' + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])  # of HTTP/2, with no settings
+
+def _greets_as_grpc(host: str, port: int) -> bool:
+    "Whether what listens there speaks HTTP/2 as Ray does; `OSError` where nothing listens"
+    if os.environ.get('RAY_USE_TLS') == '1': return True
+    with socket.create_connection((host, port), 5) as connection:
+        connection.sendall(_HELLO)
+        try: return connection.makefile('rb').read(4)[3:] == b'\x04'  # a frame of settings
+        except OSError: return False
+
 def _check_answers(address: str):
     "ConnectionError where nothing answers at the address, or something that is no Ray"
     host, _, port = address.rpartition('://')[2].rpartition(':')
     if not (host and port.isdigit()):
         raise ValueError(f"{address!r} is no address of a Ray cluster: give host:port, 'auto' or 'local'")
     mend = "see that `ray start --head` runs there, or give 'local' to work on this machine"
-    try: socket.create_connection((host.strip('[]'), int(port)), 5).close()
+    try: is_grpc = _greets_as_grpc(host.strip('[]'), int(port))
     except OSError as e: raise ConnectionError(f'nothing answers at {address} ({e.strerror or e}): {mend}') from None
+    if not is_grpc: raise ConnectionError(f'what answers at {address} is no Ray cluster: {mend}')
     if '://' in address: return
     ask = [sys.executable, '-m', 'ray.scripts.scripts', 'health-check', '--address', address]
     try: subprocess.run(ask, check=True, capture_output=True, timeout=20)

@@ -115,7 +115,8 @@ def _value_counts(index: Index, column: str, where: str | None = None) -> pd.Ser
     if column not in index.columns: return pd.Series(dtype='int64')
     asked = index.lance.search().select([column])
     if where: asked = asked.where(where)
-    counts = [b[column].to_pandas().astype(object).value_counts() for b in asked.to_batches(batch_size=2**17)]
+    texts = (b[column].cast('string') for b in asked.to_batches(batch_size=2**17))
+    counts = [text.to_pandas().value_counts() for text in texts]
     total = pd.concat([pd.Series(dtype='int64'), *counts]).groupby(level=0).sum()
     return total[total.index != ''].sort_values(ascending=False, kind='stable')
 
@@ -198,10 +199,10 @@ async def neighbors(self: _Answers, request, vector):
 # %% ../nbs/40_serve.ipynb #5779ef4d
 @patch
 def about(self: _Answers, request):
-    domains = self.values('domain')
-    return _json({'limit': self.limit, 'k': self.k, 'most': self.most, 'text': f'{self.index.count(self.where):,} pictures',
-                  'domains': [*domains.head(100).items()], 'labels': len(self.values('label')),
-                  'min_score': self.index.min_score})
+    text = f'{self.index.count(self.where):,} pictures'
+    domains, n_labels = [*self.values('domain').head(100).items()], len(self.values('label'))
+    return _json({'limit': self.limit, 'k': self.k, 'most': self.most, 'text': text, 'domains': domains,
+                  'labels': n_labels, 'min_score': self.index.min_score})
 
 @patch
 def labels(self: _Answers, request):
@@ -289,6 +290,8 @@ def _directions(vectors, dim: int) -> np.ndarray:
     except (TypeError, ValueError): raise ValueError(f'vectors are lists of {dim} numbers') from None
     return x/np.linalg.norm(x, axis=1, keepdims=True).clip(1e-12)
 
+_NO_QUERY = TypeError, ValueError, AttributeError, OverflowError, RecursionError
+
 @patch
 async def together(self: _Answers, request):
     try:
@@ -299,7 +302,7 @@ async def together(self: _Answers, request):
         x = _directions([*vectors, *known], self.index.dim)
     except _Refused as e: return _error(*e.args)
     except KeyError: return _error('A picture of the query is no longer in the index.', 404)
-    except (TypeError, ValueError, AttributeError, OverflowError, RecursionError) as e: return _error(f'This is no query: {e}.', 422)
+    except _NO_QUERY as e: return _error(f'This is no query: {e}.', 422)
     return await self.neighbors(request, x.mean(0))
 
 # %% ../nbs/40_serve.ipynb #d20f0175
@@ -309,8 +312,9 @@ def _lay_out(x: np.ndarray, n: int = 3000, seed: int = 42) -> np.ndarray:
     rng = np.random.default_rng(seed)
     drawn = np.sort(rng.permutation(len(x))[:n])
     if len(drawn) < 4: return np.stack([np.linspace(0, 1, len(x)), np.full(len(x), .5)], 1)
-    how = dict(init='random' if min(x[drawn].shape) < 2 else 'pca', random_state=seed)
-    places = TSNE(perplexity=min(30, (len(drawn) - 1)/3), **how).fit_transform(x[drawn])
+    differ = x.shape[1] > 1 and np.ptp(x[drawn], 0).max() > 1e-6  # without that it would crash in its PCA
+    how = dict(init='pca' if differ else 'random', perplexity=min(30, (len(drawn) - 1)/3), random_state=seed)
+    places = TSNE(**how).fit_transform(x[drawn])
     low, span = places.min(0), np.ptp(places, 0).max().clip(1e-12)
     places = (places - low)/span
     if len(drawn) == len(x): return places
@@ -326,15 +330,14 @@ _GRID = 2**16 - 1  # places in each direction
 @patch
 def _draw(self: _Answers) -> bytes:
     "The map as JSON: of each picture its id, its place, and the numbers of its label and domain"
-    n = self.index.count(self.where)
-    step = -(-n//_ON_MAP)
-    part = [f'({self.where})'] if self.where else []
-    if step > 1: part.append(f'id % {step} = 0')
+    ids = self.index.rows(where=self.where, columns=[]).id
+    part, step = [f'({self.where})'] if self.where else [], -(-len(ids)//_ON_MAP)
+    if step > 1: part.append(f'id % {step} = {(ids % step).mode()[0]}')
     named = [c for c in ('label', 'domain') if c in self.index.columns]
     rows = self.index.rows(where=' AND '.join(part) or None, columns=[*named, 'vector']).head(_ON_MAP)
     x = np.stack(rows.vector) if len(rows) else np.zeros((0, self.index.dim), np.float32)
     places = (_lay_out(x)*_GRID).astype(int)
-    drawn = {'n': n, 'id': rows.id.tolist(), 'x': places[:, 0].tolist(), 'y': places[:, 1].tolist()}
+    drawn = {'n': len(ids), 'id': rows.id.tolist(), 'x': places[:, 0].tolist(), 'y': places[:, 1].tolist()}
     for name in named:
         codes, values = pd.factorize(rows[name].fillna(''))
         drawn[name] = {'of': codes.tolist(), 'names': [str(v) for v in values]}

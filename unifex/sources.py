@@ -63,6 +63,8 @@ def plain_columns(
     return [field.name for field in schema if any(is_kind(field.type) for is_kind in plain)]
 
 # %% ../nbs/03_sources.ipynb #dd346b32
+_LARGE = 2**27  # bytes of one column in a group of rows
+
 def _without_bytes(rows, column):
     "(the plain columns of a table, the paths in `column` or None)"
     from pyarrow import compute as pc
@@ -78,10 +80,20 @@ def _has_only_paths(rows, column):
     "Whether the bytes of a column of bytes and paths are all missing"
     from pyarrow import compute as pc
     if not hasattr(rows, 'metadata'): return pc.struct_field(rows[column], 'bytes').null_count == rows.num_rows
+    parts = [o for o in _column_parts(rows) if o.path_in_schema == f'{column}.bytes']
+    return all(o.statistics and o.statistics.null_count == o.num_values for o in parts)
+
+def _column_parts(rows):
+    "What a Parquet file says of each column in each group of rows"
     groups = [rows.metadata.row_group(i) for i in range(rows.metadata.num_row_groups)]
-    columns = [group.column(i) for group in groups for i in range(group.num_columns)]
-    of_bytes = [o for o in columns if o.path_in_schema == f'{column}.bytes']
-    return all(o.statistics and o.statistics.null_count == o.num_values for o in of_bytes)
+    return [group.column(i) for group in groups for i in range(group.num_columns)]
+
+def _tell_large_groups(rows, name):
+    "Warn of groups so large that a picture of them is far from cheap"
+    largest = max((o.total_compressed_size for o in _column_parts(rows)), default=0)
+    if largest < _LARGE: return
+    warnings.warn(f'{name}: a group of rows has {largest/2**20:,.0f} MB and is read whole; to train on pictures in random '
+                  'order write it with row_group_size=100')
 
 # %% ../nbs/03_sources.ipynb #b9010d87
 def _row_images(images, paths, only_paths):
@@ -94,6 +106,7 @@ def _file_rows(path, name, image):
     "The rows of one file, called `name` in their paths"
     rows = open_rows(path)
     schema = rows_schema(rows)
+    if hasattr(rows, 'metadata'): _tell_large_groups(rows, name)
     first = bytes_column(schema, '', name)
     is_named = image in schema.names and holds_pictures(schema.field(image).type)
     column = image if is_named else first

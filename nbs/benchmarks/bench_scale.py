@@ -9,8 +9,8 @@ from harness import bench_row, installed, interleaved, run_in_subprocess
 from unifex.embedder import Embedder
 from unifex.scale import extract_dataset
 
-SHARD = 500  # pictures
-FEW, MANY = 1, 5  # shards; the rate is that of what MANY have more than FEW, without any start
+SHARD = 1000  # pictures, as in the shards that are tested
+FEW, MANY = 1, 3  # shards; the rate is that of what MANY have more than FEW, without any start
 
 
 def write_shards(folder: Path, n: int):

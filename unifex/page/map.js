@@ -1,4 +1,5 @@
-const COLORS = ['#0072b2', '#d55e00', '#009e73', '#cc79a7', '#e69f00', '#56b4e9', '#333333', '#8c510a'], OTHER = '#bbbbbb'
+const COLORS = ['#0072b2', '#d55e00', '#009e73', '#cc79a7', '#e69f00', '#56b4e9', '#333333', '#8c510a']
+const OTHER = '#bbbbbb'
 const SHAPES = ['square', 'circle', 'triangle', 'diamond']
 const MANY = 5000  // points in view, from which on they are dots without shape
 const FEW = 120  // pictures in view, from which on they are drawn in place of points
@@ -76,7 +77,8 @@ function color() {
   if (column) {
     const counts = new Uint32Array(column.names.length)
     for (const code of column.of) counts[code]++
-    top = [...counts.keys()].filter(code => column.names[code]).sort((a, b) => counts[b] - counts[a]).slice(0, COLORS.length)
+    top = [...counts.keys()].filter(code => column.names[code]).sort((a, b) => counts[b] - counts[a])
+    top = top.slice(0, COLORS.length)
     const number = new Map(top.map((code, i) => [code, i]))
     column.of.forEach((code, i) => kind[i] = number.get(code) ?? COLORS.length)
   }
@@ -101,7 +103,7 @@ function shape(p, number, x, y, r) {
   if (name == 'square') p.rect(x - r, y - r, 2*r, 2*r)
   if (name == 'circle') { p.moveTo(x + r, y); p.arc(x, y, r, 0, 7) }
   if (name == 'triangle') { p.moveTo(x, y - r); p.lineTo(x + r, y + r); p.lineTo(x - r, y + r) }
-  if (name == 'diamond') { p.moveTo(x, y - 1.3*r); p.lineTo(x + 1.3*r, y); p.lineTo(x, y + 1.3*r); p.lineTo(x - 1.3*r, y) }
+  if (name == 'diamond') { p.moveTo(x, y - r); p.lineTo(x + r, y); p.lineTo(x, y + r); p.lineTo(x - r, y) }
   p.closePath()
 }
 
@@ -212,7 +214,8 @@ function point(i) {
     const [x, y] = place(i), [img, text] = $('tip').children
     if (img.dataset.id != plan.id[i]) img.src = '/picture/' + plan.id[i]
     img.dataset.id = plan.id[i]
-    text.textContent = [named('label', i), hasDomains && named('domain', i)].filter(Boolean).join(', ') || 'picture ' + plan.id[i]
+    const known = [named('label', i), hasDomains && named('domain', i)].filter(Boolean)
+    text.textContent = known.join(', ') || 'picture ' + plan.id[i]
     const tip = $('tip').getBoundingClientRect()
     $('tip').style.left = Math.max(0, Math.min(x + 14, canvas.clientWidth - tip.width)) + 'px'
     $('tip').style.top = (y + 14 + tip.height > canvas.clientHeight ? Math.max(0, y - 14 - tip.height) : y + 14) + 'px'
@@ -233,7 +236,8 @@ async function openPoint(i) {
 function neighbor(i, dx, dy) {
   let best = Infinity, row = i
   for (let j = 0; j < plan.id.length; j++) {
-    const x = plan.x[j] - plan.x[i], y = plan.y[j] - plan.y[i], along = x*dx + y*dy, aside = Math.abs(x*dy) + Math.abs(y*dx)
+    const x = plan.x[j] - plan.x[i], y = plan.y[j] - plan.y[i]
+    const along = x*dx + y*dy, aside = Math.abs(x*dy) + Math.abs(y*dx)
     if (along <= 0 || aside > along) continue
     const d = x*x + y*y
     if (d < best) { best = d; row = j }
@@ -245,7 +249,8 @@ const ARROWS = {ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowD
 canvas.onkeydown = e => {
   if (!plan || e.ctrlKey || e.metaKey || e.altKey) return
   if (ARROWS[e.key]) {
-    point(pointed < 0 ? nearest(canvas.clientWidth/2, canvas.clientHeight/2, 1e9) : neighbor(pointed, ...ARROWS[e.key]))
+    if (pointed < 0) point(nearest(canvas.clientWidth/2, canvas.clientHeight/2, 1e9))
+    else point(neighbor(pointed, ...ARROWS[e.key]))
     keepInView()
   } else if (e.key == 'Enter') openPoint(pointed)
   else if (e.key == '+' || e.key == '=') zoom(1.5, ...(pointed < 0 ? [] : place(pointed)))

@@ -139,7 +139,7 @@ const least = () => +$('least').value
 function showFound() {
   const good = found.filter(n => n.score >= least()).length
   const cards = found.map((n, i) => card(n, i, i >= good))
-  if (good < found.length) {
+  if (good && good < found.length) {
     cards.splice(good, 0, make('li', 'line', 'Below ' + least().toFixed(2) + ': probably something else'))
   }
   $('found').replaceChildren(...cards)
