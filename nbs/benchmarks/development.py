@@ -171,13 +171,15 @@ def measure_folded(
     table, root = load_development()
     cfg = load_config('quickstart', device='cpu', img_size=128, seed=seed)
     backbone = config_backbone(cfg)
-    seeds = {f'{name} {n}': PORTFOLIO[name] | dict(seed=seed + n) for name in ('MultiSimilarity', 'SupCon') for n in (1, 2)}
+    seeds = {f'{name} {n}': PORTFOLIO[name] | dict(seed=seed + n)
+             for name in ('MultiSimilarity', 'SupCon') for n in (1, 2)}
     folded = {'MultiSimilarity, 3 seeds': ['MultiSimilarity', 'MultiSimilarity 1', 'MultiSimilarity 2'],
               'SupCon, 3 seeds': ['SupCon', 'SupCon 1', 'SupCon 2'],
               'MultiSimilarity & SupCon & AdaCos': ['MultiSimilarity', 'SupCon', 'AdaCos'], 'all five': list(PORTFOLIO)}
     rows = []
-    for kind, (domain, size) in itertools.product(('classes', 'images'), (
-            ('all', 900), ('signs', 230), ('styles', 230), ('scenes', 80), ('styles', 80), ('signs', 40), ('scenes', 40))):
+    folders = [('all', 900), ('signs', 230), ('styles', 230), ('scenes', 80), ('styles', 80),
+               ('signs', 40), ('scenes', 40)]
+    for kind, (domain, size) in itertools.product(('classes', 'images'), folders):
         part = table if domain == 'all' else table[table.domain == domain]
         data = prepare_data(cfg, backbone, small_folder(part, size, 4, seed, kind), root)
         settings = PORTFOLIO | seeds
