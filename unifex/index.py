@@ -251,6 +251,7 @@ def _set_meta(index: Index, **values):
     text = json.dumps(_state(index).meta | values)
     index.lance.update_field_metadata({'path': 'vector', 'metadata': {_META.decode(): text}})
 
+# %% ../nbs/23_index.ipynb #c6557c6b
 class _State(NamedTuple):
     "What there is to know of a table, at one version of it"
     version: int
@@ -268,6 +269,7 @@ def _state(index: Index) -> _State:
         index._known = _State(version, lance.count_rows(), schema, _meta(schema), is_built)
     return index._known
 
+# %% ../nbs/23_index.ipynb #565c8fc4
 def _create(path, rows, meta: dict, **kwargs):
     "A LanceDB database with a table of Arrow rows, or of a reader of them; whole or not there"
     import pyarrow as pa
@@ -464,7 +466,8 @@ def _embed_into(index: Index | None, embedder: Embedder, pictures: Pictures, ids
 def _is_twice(images) -> str:
     return f'{images.iloc[0]} is in the index, and would be listed twice; remove it first, or add with new_only=True'
 
-def _is_other_width(dim: int, wanted: int) -> str: return f'vectors of {dim} numbers do not go into an index of {wanted}'
+def _is_other_width(dim: int, wanted: int) -> str:
+    return f'vectors of {dim} numbers do not go into an index of {wanted}'
 
 def _next_id(index: Index) -> int:
     "The largest id so far and one"
@@ -584,10 +587,7 @@ def _excluded_ids(exclude) -> np.ndarray:
     if exclude != 'self': raise ValueError(f"exclude takes ids or 'self', not {exclude!r}")
     return _as_ids([])
 
-# %% ../nbs/23_index.ipynb #dc65243a
-_SLOW = 500_000  # pictures, which take .2 s a query
-_FEW = 4  # exact queries that LanceDB is asked for one by one
-
+# %% ../nbs/23_index.ipynb #976ae763
 class _Found(NamedTuple):
     "Neighbors by query, of each the best first"
     number: np.ndarray  # (n,) of the query
@@ -602,6 +602,7 @@ class _Found(NamedTuple):
     @property
     def rank(self): return np.arange(len(self.number)) - np.searchsorted(self.number, self.number) + 1
 
+# %% ../nbs/23_index.ipynb #dc65243a
 def _ask(index: Index, q: np.ndarray, k: int, where: str | None, columns: list[str], exact: bool) -> _Found:
     "Neighbors by LanceDB, with `columns`"
     asked = index.lance.search(q, 'vector', 'vector').distance_type('dot').limit(k)
@@ -615,6 +616,16 @@ def _ask(index: Index, q: np.ndarray, k: int, where: str | None, columns: list[s
     number = np.zeros(len(found), int) if is_one else found['query_index'].to_numpy()
     return _Found(number, 1 - found['_distance'].to_numpy(), _plain(found.select(['id', *columns])))
 
+def _ask_in_pieces(index: Index, q: np.ndarray, *how, size: int = 64) -> _Found:
+    "The same of any number of queries: LanceDB needs 3 MB for each that it is asked for at once"
+    if len(q) <= size: return _ask(index, q, *how)
+    import pyarrow as pa
+    starts = range(0, len(q), size)
+    found = [_ask(index, q[i:i + size], *how) for i in starts]
+    number = np.concatenate([piece.number + i for i, piece in zip(starts, found)])
+    return _Found(number, np.concatenate([o.score for o in found]), pa.concat_tables([o.rows for o in found]))
+
+# %% ../nbs/23_index.ipynb #2867e8bc
 def _frozen(index: Index) -> Index:
     "The index as it is now, whatever is added or removed meanwhile"
     frozen = copy(index)
@@ -636,14 +647,9 @@ def _scan(index: Index, q: np.ndarray, k: int, where: str | None, columns: list[
     number = np.repeat(np.arange(len(q)), ids.shape[1])
     return _Found(number, score.numpy().ravel(), _by_id(index, ids.numpy().ravel(), columns))
 
-def _ask_in_pieces(index: Index, q: np.ndarray, *how, size: int = 64) -> _Found:
-    "The same of any number of queries: LanceDB needs 3 MB for each that it is asked for at once"
-    if len(q) <= size: return _ask(index, q, *how)
-    import pyarrow as pa
-    starts = range(0, len(q), size)
-    found = [_ask(index, q[i:i + size], *how) for i in starts]
-    number = np.concatenate([piece.number + i for i, piece in zip(starts, found)])
-    return _Found(number, np.concatenate([o.score for o in found]), pa.concat_tables([o.rows for o in found]))
+# %% ../nbs/23_index.ipynb #9c97bf0f
+_SLOW = 500_000  # pictures, which take .2 s a query
+_FEW = 4  # exact queries that LanceDB is asked for one by one
 
 def _nearest(index: Index, q: np.ndarray, k: int, where: str | None, columns: list[str]) -> _Found:
     "The `k` nearest of each query, the best first"
@@ -662,7 +668,9 @@ def _visible(index: Index, q: np.ndarray, k: int, where, hidden: np.ndarray, own
     found = _nearest(index, q, k + spare, where, columns)
     if not spare: return found
     keep = ~np.isin(found.ids, hidden)
-    if any(own): keep &= np.array([o not in own[i] for i, o in zip(found.number, found.rows['image'].to_pylist())], bool)
+    if any(own):
+        images = zip(found.number, found.rows['image'].to_pylist())
+        keep &= np.array([image not in own[i] for i, image in images], bool)
     found = found.take(np.flatnonzero(keep))
     return found.take(np.flatnonzero(found.rank <= k))
 
@@ -874,6 +882,7 @@ def save(self: Index,
     elif self.is_built: saved.build()
     return path
 
+# %% ../nbs/23_index.ipynb #69771965
 def _copy_table(index: Index, path: Path):
     "The files of a table with its IVF, of the versions that are whole now; there when all are"
     source = index.path/f'{_TABLE}.lance'
@@ -995,6 +1004,7 @@ def build(self: Index,
         _set_meta(self, nprobes=probes)
     return self
 
+# %% ../nbs/23_index.ipynb #1adadd3e
 @patch
 def recall(self: Index,
     k: int = 10,  # neighbors
