@@ -137,8 +137,11 @@ def _stored(schema):
 def _plain(rows):
     "Arrow rows with text in place of dictionaries"
     import pyarrow as pa
-    return rows.cast(pa.schema([f.with_type(f.type.value_type) if pa.types.is_dictionary(f.type) else f
-                                for f in rows.schema]))
+    for i, field in enumerate(rows.schema):
+        if not pa.types.is_dictionary(field.type): continue
+        plain = field.with_type(field.type.value_type)
+        rows = rows.set_column(i, plain, rows.column(i).cast(plain.type))
+    return rows
 
 def _as_arrow(vectors: np.ndarray, table: pd.DataFrame, ids: np.ndarray):
     "Rows as an Arrow table: id, the table's columns, vector"
@@ -679,7 +682,7 @@ def _as_frame(found: _Found, columns: list[str], numbers: np.ndarray | None) -> 
     import pyarrow as pa
     query = {} if numbers is None else {'query': numbers[found.number]}
     rows = {name: found.rows[name] for name in ['id', *columns]}
-    return pa.table({**query, 'rank': found.rank, 'score': found.score, **rows}).to_pandas()
+    return pa.table({**query, 'rank': found.rank, 'score': found.score, **rows}).to_pandas(use_threads=False)
 
 # %% ../nbs/23_index.ipynb #d33323d6
 def _check_numbers(k, expand):
