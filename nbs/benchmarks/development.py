@@ -194,18 +194,3 @@ def measure_folded(
         rows.append(row)
         write_table(pd.DataFrame(rows), Path(save))
     return pd.DataFrame(rows)
-
-
-def best_portfolio(
-    scores: pd.DataFrame,  # from `measure`
-    n: int,
-) -> pd.DataFrame:  # a row a setting, in the order they were taken; the mean score of the best of those so far
-    "The settings that together find most where the best of them is taken, each folder counting once: greedily"
-    setting = scores.neck.str.split(' + ', regex=False).str[0].where(scores.neck != 'untrained', 'untrained')
-    best = scores.assign(setting=setting).pivot_table('mMP@5', ['valid', 'domain', 'classes', 'seed'], 'setting', 'max')
-    taken, found = ['untrained'], []
-    for _ in range(n):
-        means = {name: best[[*taken, name]].max(axis=1).mean() for name in best.columns.drop(taken)}
-        taken.append(max(means, key=means.get))
-        found.append((taken[-1], means[taken[-1]]))
-    return pd.DataFrame(found, columns=['setting', 'best so far'])
