@@ -465,7 +465,7 @@ class Uploads:
             self.failed.pop(path, None)
         self._jobs.put(path)
 
-# %% ../nbs/08_hub.ipynb #20e22f0d
+# %% ../nbs/08_hub.ipynb #5111be01
 @patch
 def unconfirmed(
     self: Uploads,
