@@ -146,7 +146,7 @@ def one_core_threads(
     torch.set_num_threads(cores)
     return pool
 
-# %% ../nbs/00_core.ipynb #c8a31fd3
+# %% ../nbs/00_core.ipynb #189ab7d4
 def first_few(
     values,  # of anything
     n: int = 3,  # values to write out
@@ -226,7 +226,7 @@ class Roots:
     def absolute(self): return Roots({name: os.path.abspath(folder) for name, folder in self.folders.items()})
     def resolve(self): return Roots({name: folder.resolve() for name, folder in self.folders.items()})
 
-# %% ../nbs/00_core.ipynb #de27fe85
+# %% ../nbs/00_core.ipynb #ccb972b9
 def as_root(
     root,  # a folder, or `Roots`, or a dictionary of folders by name
 ) -> Path | Roots:
