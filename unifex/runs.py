@@ -91,10 +91,8 @@ def _read_judged(folder, embedder):
         neck.load_state_dict(load_file(folder/'neck.safetensors'))
     return Embedder(embedder.backbone, neck, embedder.preproc).eval()
 
-_INDEX_AGAIN = 'unifex_index makes an index of the pictures, with the embedder of this run'
-
-class Run:
-    "What a training leaves: a folder with its embedder, an index of its pictures, its scores and settings"
+class _Model:
+    "The parts of a run that are its model, each read when it is first asked for"
     def __init__(
         self,
         folder: str | Path,  # of the run; `load_run` says what is wrong with it
@@ -118,6 +116,19 @@ class Run:
         "What its scores are of: the embedder, or that which was not yet trained on what was held out"
         return _read_judged(self.folder/'judged', self.embedder)
 
+    @cached_property
+    def head(self) -> nn.Module:
+        "The margin head over the training classes, see `Run.classes`; on the CPU, in eval mode"
+        return _read_head(self.folder, self.config, len(self.classes))
+
+    def __getstate__(self):  # what was read stays here
+        return {'folder': self.folder, 'moved_to': self.moved_to}
+
+# %% ../nbs/35_runs.ipynb #5132f859
+_INDEX_AGAIN = 'unifex_index makes an index of the pictures, with the embedder of this run'
+
+class Run(_Model):
+    "What a training leaves: a folder with its embedder, an index of its pictures, its scores and settings"
     @cached_property
     def embeddings(self) -> Embeddings:
         "Rows of all its pictures and their vectors by `judged`, with `split`, `class_id`, `trained_on`: for measuring"
@@ -149,14 +160,6 @@ class Run:
         "Scores of the held-out pictures, with intervals; None where none were held out"
         if not query_index(self.embeddings.table)[0].any(): return None
         return self.evaluate()
-
-    @cached_property
-    def head(self) -> nn.Module:
-        "The margin head over the training classes, see `Run.classes`; on the CPU, in eval mode"
-        return _read_head(self.folder, self.config, len(self.classes))
-
-    def __getstate__(self):  # what was read stays here
-        return {'folder': self.folder, 'moved_to': self.moved_to}
 
 # %% ../nbs/35_runs.ipynb #4aa28d4c
 def _recorded_root(folder):
@@ -399,7 +402,8 @@ _MADE = (
     'config.yaml', 'head.safetensors', 'index_root.json', 'embedder.pt', 'loss.png', 'retrieval.png',
     'classes.csv', 'log.csv', 'failed.csv', 'results.csv', 'selection.csv', 'open_set.csv', 'summary.txt', 'judged/*',
     'embedder/card.json', 'embedder/model.safetensors', 'embedder/README.md',
-    'index/index.json', 'index/codes-*', 'index/table-*', 'index/ivf-*', 'index/vectors.npy', 'index/table.csv', 'index/pictures.lance/*',
+    'index/index.json', 'index/pictures.lance/*', 'index/vectors.npy', 'index/table.csv',
+    'index/codes-*', 'index/table-*', 'index/ivf-*',  # these of version 0.1
     'checkpoints/*/state.json', 'checkpoints/*/state.safetensors', 'checkpoints/*/embedder/*',
     'tensorboard/events.*', 'exports/embedder*',
     '.*.????????/*', '*/.*.????????/*')  # these two: what a killed process has left half written
