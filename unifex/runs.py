@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['Run', 'load_run', 'mark_trained', 'open_embeddings', 'head_settings', 'config_head', 'check_place', 'publish_run',
-           'claim_run', 'check_claim', 'save_head', 'save_index', 'save_judged', 'save_open_set', 'judged_embedder',
+           'claim_run', 'check_claim', 'save_head', 'save_index', 'save_judged', 'judged_embedder', 'save_open_set',
            'zero_shot_reports', 'save_results', 'cloud_hub']
 
 # %% ../nbs/35_runs.ipynb #31a9c3f4
@@ -124,7 +124,7 @@ class _Model:
     def __getstate__(self):  # what was read stays here
         return {'folder': self.folder, 'moved_to': self.moved_to}
 
-# %% ../nbs/35_runs.ipynb #5132f859
+# %% ../nbs/35_runs.ipynb #2484b42e
 _INDEX_AGAIN = 'unifex_index makes an index of the pictures, with the embedder of this run'
 
 class Run(_Model):
@@ -551,6 +551,14 @@ def save_judged(
         write_text(path/'neck.json', json.dumps(neck.card))
         Index(Embeddings(vectors, table), path=path/'index')
 
+# %% ../nbs/35_runs.ipynb #5e1ec7a4
+def judged_embedder(
+    model: str | Path,  # folder of a run or an embedder, or an address on a hub
+) -> Embedder:
+    "What scores are to be made with: `Run.judged` of a run whose embedder was trained on what was held out, too"
+    if (user_path(model)/'judged').exists(): return load_run(model).judged
+    return load_embedder(model)
+
 # %% ../nbs/35_runs.ipynb #67c77d33
 def save_open_set(
     vectors: np.ndarray,  # (N, D) of all pictures, by the neck that is judged
@@ -562,14 +570,6 @@ def save_open_set(
     if found is None: return
     found.save(folder/'open_set.csv')
     with suppress(ValueError): load_index(folder/'index').calibrate(found.threshold())
-
-# %% ../nbs/35_runs.ipynb #5e1ec7a4
-def judged_embedder(
-    model: str | Path,  # folder of a run or an embedder, or an address on a hub
-) -> Embedder:
-    "What scores are to be made with: `Run.judged` of a run whose embedder was trained on what was held out, too"
-    if (user_path(model)/'judged').exists(): return load_run(model).judged
-    return load_embedder(model)
 
 # %% ../nbs/35_runs.ipynb #c3e5aea6
 def zero_shot_reports(
