@@ -315,6 +315,7 @@ def _short_waits(seconds: float = 8.):
     try: yield
     finally: socket.setdefaulttimeout(before)
 
+# %% ../nbs/10_backbones.ipynb #3b9b223c
 def _fetch_first(repo: str):
     "Fetch the weights of `repo` before a large model is built in vain; ConnectionError where nothing of it can be had"
     from huggingface_hub import constants, hf_hub_download
@@ -483,6 +484,7 @@ def _drop_neck(model: nn.Module) -> nn.Module:
         model.reset_classifier(0, 'avg')
     return model
 
+# %% ../nbs/10_backbones.ipynb #60c6f405
 def _read_timm(weights: str, name: str) -> dict[str, Tensor]:
     "The state dict in a file or package, for the timm model `name`"
     if weights not in _LITE: return read_weights(weights)
@@ -653,6 +655,7 @@ def _build(type, model_name, weights, pretrained, proj_layer, img_size, config) 
     if config: card['config'] = config
     return Backbone(model, preproc, card)
 
+# %% ../nbs/10_backbones.ipynb #0025299c
 def create_backbone(
     type: str,  # a key of `FAMILIES`: a library (timm, open_clip), a family of models, or 'module'
     model_name: str,  # the library's name, timm's also with a tag; of one's own 'package.module:name'

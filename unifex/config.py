@@ -479,6 +479,7 @@ def presets() -> dict[str, str]:  # name -> what it is for, in one line; those f
     return {name: _preset_file(name).read_text(encoding='utf-8').splitlines()[0].lstrip('# ')
             for name in sorted(names, key=rank)}
 
+# %% ../nbs/30_config.ipynb #7ebcd169
 def _read_yaml(source: str | Path) -> dict:
     "The text of a preset, a YAML file or the `config.yaml` in a run's folder, as a nested dictionary"
     path = Path(source).expanduser()

@@ -387,6 +387,7 @@ vectors = embedder.embed('pictures/')  # a path, bytes, a Pillow picture, an arr
 
 def _table(rows: dict) -> str: return '\n'.join(f'| {k} | {v} |' for k, v in rows.items())
 
+# %% ../nbs/16_embedder.ipynb #5d4f198d
 def embedder_card(
     card: dict,  # `Embedder.card`
     address: str = '',  # where it is to lie
@@ -453,6 +454,7 @@ def _read_card(folder: Path) -> dict:
         raise ValueError(f"{folder} has format {card['version']}, this unifex reads up to {_VERSION}: update unifex")
     return card
 
+# %% ../nbs/16_embedder.ipynb #a66ebe1e
 def _neck_dtype(weights: dict) -> torch.dtype:
     found = (v.dtype for k, v in weights.items() if k.startswith('neck.') and v.is_floating_point())
     return next(found, torch.float32)

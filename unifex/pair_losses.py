@@ -29,7 +29,7 @@ class _FromPairs(torch.autograd.Function):
         other = ~same
         same.fill_diagonal_(False)
         loss, weights = pairs(cos, same, other)
-        ctx.save_for_backward((weights + weights.T) @ u)
+        ctx.save_for_backward((weights @ u).addmm_(weights.T, u))
         return loss
 
     @staticmethod
@@ -95,8 +95,8 @@ class PairLoss(nn.Module):
 def _log1p_sum_exp(z: Tensor, pairs: Tensor) -> tuple[Tensor, Tensor]:
     "Of each row of (B, n) values log(1 + sum of e^z over `pairs`), (B,), and its derivative (B, n); `z` is overwritten"
     counts = pairs.to(z.dtype)
-    top = (z*counts).amax(1, keepdim=True)  # 0 or more, for the 1
-    e = z.sub_(top).clamp_max_(0).exp_().mul_(counts)
+    top = z.mul_(counts).amax(1, keepdim=True)  # 0 or more, for the 1
+    e = z.sub_(top).exp_().mul_(counts)
     total = e.sum(1, keepdim=True) + (-top).exp()
     return (top + total.log())[:, 0], e.div_(total)
 
@@ -122,8 +122,8 @@ class MultiSimilarity(PairLoss):
 
     def pairs(self, cos, same, other):
         if self.eps is not None: same, other = _hard_pairs(cos, same, other, self.eps)
-        near, pull = _log1p_sum_exp(self.alpha*(self.base - cos), same)
-        far, push = _log1p_sum_exp(self.beta*(cos - self.base), other)
+        near, pull = _log1p_sum_exp((cos*-self.alpha).add_(self.alpha*self.base), same)
+        far, push = _log1p_sum_exp((cos*self.beta).sub_(self.beta*self.base), other)
         loss = (near/self.alpha + far/self.beta).mean()
         return loss, push.sub_(pull).div_(len(cos))
 
