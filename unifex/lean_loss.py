@@ -6,7 +6,8 @@
 __all__ = ['sum_others', 'to_nearest_center', 'loss_and_hits', 'nearest_classes', 'outliers']
 
 # %% ../nbs/13_lean_loss.ipynb #08cf4b07
-import copy, math
+import copy
+import math
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
@@ -42,16 +43,17 @@ def _chunks(x: Tensor, weight: Tensor, y: Tensor) -> Iterator[_Chunk]:
         cos = torch.mm(centers.flatten(0, 1), x.T, out=buffer[:k * n]).view(k, n, batch)
         yield _Chunk(first, y - first, cos, centers, lengths)
 
-def _fill_own(values: Tensor, own: Tensor, value: float) -> Tensor:
-    "In place `value` where `values` (n, B) of a chunk belong to a picture's own class; a GPU need not wait for it"
-    at = own.clamp(0, len(values) - 1)[None]
-    return values.scatter_(0, at, values.gather(0, at).masked_fill(at == own, value))
-
+# %% ../nbs/13_lean_loss.ipynb #1596420f
 def _over_subcenters(cos: Tensor) -> Tensor:
     "Maximum (n, B) over the sub-centers, of which there are few"
     best = cos[0] if len(cos) == 1 else torch.maximum(cos[0], cos[1])
     for c in cos[2:]: torch.maximum(best, c, out=best)
     return best
+
+def _fill_own(values: Tensor, own: Tensor, value: float) -> Tensor:
+    "In place `value` where `values` (n, B) of a chunk belong to a picture's own class; a GPU need not wait for it"
+    at = own.clamp(0, len(values) - 1)[None]
+    return values.scatter_(0, at, values.gather(0, at).masked_fill(at == own, value))
 
 # %% ../nbs/13_lean_loss.ipynb #adba6566
 @torch.no_grad()
@@ -99,6 +101,7 @@ def _others_grad(head, chunk: _Chunk, cos: Tensor, rest: Tensor, g: Tensor, para
         if part is not None: total += part
     return grad.T
 
+# %% ../nbs/13_lean_loss.ipynb #f9a97b0e
 def to_nearest_center(
     cos: Tensor,  # (k, n, B) cosines to the sub-centers of n classes; overwritten
     best: Tensor,  # (n, B) their maximum over the sub-centers
@@ -111,13 +114,14 @@ def to_nearest_center(
     cos[-1].copy_(grad)
     return cos
 
-# %% ../nbs/13_lean_loss.ipynb #54c2298d
+# %% ../nbs/13_lean_loss.ipynb #e3311e48
 def _frozen(head: CosineHead) -> CosineHead:
     "A copy of `head` whose state stays as it is now"
     head = copy.copy(head)
     head.__dict__['_buffers'] = {name: b.clone() for name, b in head._buffers.items()}
     return head
 
+# %% ../nbs/13_lean_loss.ipynb #54c2298d
 class _OtherClasses(torch.autograd.Function):
     "`sum_others` with a gradient for unit embeddings, centers, `threshold`'s result, and whatever else a head learns"
     @staticmethod

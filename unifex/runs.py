@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['Run', 'load_run', 'mark_trained', 'open_embeddings', 'head_settings', 'config_head', 'check_place', 'publish_run',
-           'claim_run', 'check_claim', 'save_head', 'save_index', 'save_judged', 'save_open_set', 'judged_embedder',
+           'claim_run', 'check_claim', 'save_head', 'save_index', 'save_judged', 'judged_embedder', 'save_open_set',
            'zero_shot_reports', 'save_results', 'cloud_hub']
 
 # %% ../nbs/35_runs.ipynb #31a9c3f4
@@ -91,10 +91,8 @@ def _read_judged(folder, embedder):
         neck.load_state_dict(load_file(folder/'neck.safetensors'))
     return Embedder(embedder.backbone, neck, embedder.preproc).eval()
 
-_INDEX_AGAIN = 'unifex_index makes an index of the pictures, with the embedder of this run'
-
-class Run:
-    "What a training leaves: a folder with its embedder, an index of its pictures, its scores and settings"
+class _Model:
+    "The parts of a run that are its model, each read when it is first asked for"
     def __init__(
         self,
         folder: str | Path,  # of the run; `load_run` says what is wrong with it
@@ -118,6 +116,19 @@ class Run:
         "What its scores are of: the embedder, or that which was not yet trained on what was held out"
         return _read_judged(self.folder/'judged', self.embedder)
 
+    @cached_property
+    def head(self) -> nn.Module:
+        "The margin head over the training classes, see `Run.classes`; on the CPU, in eval mode"
+        return _read_head(self.folder, self.config, len(self.classes))
+
+    def __getstate__(self):  # what was read stays here
+        return {'folder': self.folder, 'moved_to': self.moved_to}
+
+# %% ../nbs/35_runs.ipynb #2484b42e
+_INDEX_AGAIN = 'unifex_index makes an index of the pictures, with the embedder of this run'
+
+class Run(_Model):
+    "What a training leaves: a folder with its embedder, an index of its pictures, its scores and settings"
     @cached_property
     def embeddings(self) -> Embeddings:
         "Rows of all its pictures and their vectors by `judged`, with `split`, `class_id`, `trained_on`: for measuring"
@@ -149,14 +160,6 @@ class Run:
         "Scores of the held-out pictures, with intervals; None where none were held out"
         if not query_index(self.embeddings.table)[0].any(): return None
         return self.evaluate()
-
-    @cached_property
-    def head(self) -> nn.Module:
-        "The margin head over the training classes, see `Run.classes`; on the CPU, in eval mode"
-        return _read_head(self.folder, self.config, len(self.classes))
-
-    def __getstate__(self):  # what was read stays here
-        return {'folder': self.folder, 'moved_to': self.moved_to}
 
 # %% ../nbs/35_runs.ipynb #4aa28d4c
 def _recorded_root(folder):
@@ -399,7 +402,8 @@ _MADE = (
     'config.yaml', 'head.safetensors', 'index_root.json', 'embedder.pt', 'loss.png', 'retrieval.png',
     'classes.csv', 'log.csv', 'failed.csv', 'results.csv', 'selection.csv', 'open_set.csv', 'summary.txt', 'judged/*',
     'embedder/card.json', 'embedder/model.safetensors', 'embedder/README.md',
-    'index/index.json', 'index/codes-*', 'index/table-*', 'index/ivf-*', 'index/vectors.npy', 'index/table.csv', 'index/pictures.lance/*',
+    'index/index.json', 'index/pictures.lance/*', 'index/vectors.npy', 'index/table.csv',
+    'index/codes-*', 'index/table-*', 'index/ivf-*',  # these of version 0.1
     'checkpoints/*/state.json', 'checkpoints/*/state.safetensors', 'checkpoints/*/embedder/*',
     'tensorboard/events.*', 'exports/embedder*',
     '.*.????????/*', '*/.*.????????/*')  # these two: what a killed process has left half written
@@ -547,6 +551,14 @@ def save_judged(
         write_text(path/'neck.json', json.dumps(neck.card))
         Index(Embeddings(vectors, table), path=path/'index')
 
+# %% ../nbs/35_runs.ipynb #5e1ec7a4
+def judged_embedder(
+    model: str | Path,  # folder of a run or an embedder, or an address on a hub
+) -> Embedder:
+    "What scores are to be made with: `Run.judged` of a run whose embedder was trained on what was held out, too"
+    if (user_path(model)/'judged').exists(): return load_run(model).judged
+    return load_embedder(model)
+
 # %% ../nbs/35_runs.ipynb #67c77d33
 def save_open_set(
     vectors: np.ndarray,  # (N, D) of all pictures, by the neck that is judged
@@ -558,14 +570,6 @@ def save_open_set(
     if found is None: return
     found.save(folder/'open_set.csv')
     with suppress(ValueError): load_index(folder/'index').calibrate(found.threshold())
-
-# %% ../nbs/35_runs.ipynb #5e1ec7a4
-def judged_embedder(
-    model: str | Path,  # folder of a run or an embedder, or an address on a hub
-) -> Embedder:
-    "What scores are to be made with: `Run.judged` of a run whose embedder was trained on what was held out, too"
-    if (user_path(model)/'judged').exists(): return load_run(model).judged
-    return load_embedder(model)
 
 # %% ../nbs/35_runs.ipynb #c3e5aea6
 def zero_shot_reports(
