@@ -125,7 +125,7 @@ class _Model:
     def __getstate__(self):  # what was read stays here
         return {'folder': self.folder, 'moved_to': self.moved_to}
 
-# %% ../nbs/35_runs.ipynb #268dc860
+# %% ../nbs/35_runs.ipynb #6d604e5e
 _INDEX_AGAIN = 'unifex_index makes an index of the pictures, with the embedder of this run'
 
 class Run(_Model):
