@@ -26,7 +26,7 @@ def sample_quotas(
     table: pd.DataFrame,  # annotation table
     quotas: dict,  # value of `by` -> number of rows, or limits such as {'n_classes': 1000}; a class is (dataset, label)
     by: str = 'domain',  # 'domain', 'dataset' or 'class'; a class takes a number only
-    seed: int = 42,
+    seed: int = 42,  # of the draw
 ) -> pd.DataFrame:  # the rows kept, in their order; all rows of what has no quota
     "A part of `table` with limits of its own for each domain, data set or class, see `sample_table`"
     if by not in ('domain', 'dataset', 'class'):
@@ -55,7 +55,7 @@ M4D_35K = {
 def curate(
     root: str | Path,  # data root
     recipe: dict = M4D_35K,  # data set -> limits of `load_dataset`
-    seed: int = 42,
+    seed: int = 42,  # of the draws
 ) -> pd.DataFrame:  # in the recipe's order, paths relative to `root`
     "One annotation table from several data sets, each with its own limits"
     tables = [load_dataset(key, root, **limits, seed=seed) for key, limits in recipe.items()]
@@ -70,6 +70,7 @@ def curation_report(
     report.insert(2, 'mean', report.images/report.classes)
     return report.assign(share=report.images/len(table))
 
+# %% ../nbs/05_curation.ipynb #848184a3
 _COLORS = '#0072B2 #E69F00 #009E73 #CC79A7 #56B4E9 #D55E00 #F0E442 #000000'.split()  # Okabe and Ito's, for all eyes
 
 def _plot_bars(ax, report, colors):
@@ -85,7 +86,7 @@ def _plot_bars(ax, report, colors):
 def plot_curation(
     table: pd.DataFrame,  # annotation table
     figsize: tuple = (7.5, 2.6),  # inches
-):  # matplotlib figure
+) -> object:  # matplotlib figure
     "Images and classes by data set, and how many images the classes have"
     from matplotlib import pyplot as plt
     report = summarize(table, ['dataset']).drop('all')
@@ -116,6 +117,7 @@ def _own_names(crops):
     parts = crops.str.rsplit('.', n=1).str
     return crops.where(again == 0, parts[0] + '-box' + (again + 1).astype(str) + '.' + parts[1])
 
+# %% ../nbs/05_curation.ipynb #35c6271f
 def _save_crop(row, pixels, folder, border):
     "Write one crop, or copy the picture where no box is given"
     path = safe_join(folder, row.crop)
@@ -152,7 +154,7 @@ def make_crops(
     folder: str | Path,  # what the paths are relative to
     border: float = .02,  # margin on each side, as a share of the box
     num_workers: int | None = None,  # threads; None: as many as cores
-    progress: bool = True,
+    progress: bool = True,  # show a bar
 ) -> pd.DataFrame:  # `picture`, `crop`, `error`: a row for each crop that could not be made
     "Cut crops out of pictures; those that are there already are left alone, so that a run that was stopped goes on"
     folder = Path(folder)
@@ -198,10 +200,11 @@ def _food_rec22_jobs(folder):
     jobs['crop'] = _own_names(pd.Series('preprocessed_imgs/' + label + '/' + names))
     return jobs.dropna(subset='picture')
 
+# %% ../nbs/05_curation.ipynb #16d9ff00
 def prepare_food_rec22(
     root: str | Path,  # data root, or the folder with `images` and `annotations.json`
     num_workers: int | None = None,  # threads; None: as many as cores
-    progress: bool = True,
+    progress: bool = True,  # show a bar
 ) -> pd.DataFrame:  # `picture`, `crop`, `error`: what failed; also in `failed_crops.csv`
     "Make `preprocessed_imgs` and `train.csv` of Food Recognition 2022; goes on where an earlier run stopped"
     folder = _raw_folder('food_rec22', root, ['images', 'annotations.json'])
@@ -241,7 +244,7 @@ def _deep_fashion2_jobs(folder, num_workers, progress):
 def prepare_deep_fashion2(
     root: str | Path,  # data root, or the folder with `image` and `annos`
     num_workers: int | None = None,  # threads; None: as many as cores
-    progress: bool = True,
+    progress: bool = True,  # show a bar
 ) -> pd.DataFrame:  # `picture`, `crop`, `error`: what failed; also in `failed_crops.csv`
     "Make `preprocessed_imgs` and `train.csv` of DeepFashion2; goes on where an earlier run stopped"
     folder = _raw_folder('deep_fashion2', root, ['image', 'annos'])

@@ -73,7 +73,11 @@ def _cpu_group():
     return world if 'cpu:' in dist.get_backend_config() else _gloo_group(world)
 
 # %% ../nbs/09_distributed.ipynb #6ff9b29e
-def rank0_only(f, *args, **kwargs):
+def rank0_only(
+    f,  # a function
+    *args,  # of `f`
+    **kwargs,  # of `f`
+) -> object:  # what `f` returned on rank 0
     "`f(*args, **kwargs)`, called on rank 0 alone: its result, or its exception, on all ranks"
     rank, world_size = ranks()
     if world_size == 1: return f(*args, **kwargs)
@@ -88,7 +92,9 @@ def rank0_only(f, *args, **kwargs):
     return result
 
 # %% ../nbs/09_distributed.ipynb #066bef04
-def gather(x) -> list:
+def gather(
+    x,  # anything that can be pickled
+) -> list:  # as long as there are ranks
     "The `x` of every rank, in their order"
     world_size = ranks()[1]
     if world_size == 1: return [x]
@@ -100,7 +106,9 @@ def barrier() -> None:
     "Go on when all ranks have come here"
     gather(None)
 
-def all_reduce_sum(*numbers: int) -> list[int]:
+def all_reduce_sum(
+    *numbers: int,  # of this rank
+) -> list[int]:  # as many
     "Whole numbers, each summed over all ranks"
     if ranks()[1] == 1: return list(numbers)
     sums = torch.tensor(numbers, dtype=torch.long)
@@ -110,7 +118,7 @@ def all_reduce_sum(*numbers: int) -> list[int]:
 # %% ../nbs/09_distributed.ipynb #596b5285
 def shard(
     rows,  # an array, a list or a DataFrame
-):
+) -> object:  # of the same type
     "The rows of this rank"
     rank, world_size = ranks()
     rows = getattr(rows, 'iloc', rows)
@@ -129,7 +137,7 @@ def unshard(
 # %% ../nbs/09_distributed.ipynb #07d45bcc
 def _launch_command(
     args: list[str],  # of Python: a script, or -c and code, and what follows
-    processes: int,
+    processes: int,  # how many
     gpus: list[int] | None = None,  # one for each process; none: they train on the CPU
 ) -> list[str]:
     "The command that starts Python with `args` so many times, by Accelerate"
@@ -167,7 +175,7 @@ def _signals_to(
 # %% ../nbs/09_distributed.ipynb #0fe1c5d6
 def launch(
     args: list[str],  # of Python: a script, or -c and code, and what follows
-    processes: int,
+    processes: int,  # how many
     gpus: list[int] | None = None,  # one for each process; none: they train on the CPU
     **popen,  # of `subprocess.Popen`, such as stdout
 ) -> int:  # exit status; 130 after Ctrl-C
@@ -192,7 +200,7 @@ def training_gpus(
 # %% ../nbs/09_distributed.ipynb #8840cf1e
 def run_device(
     device: str = '',  # of the training
-    gpu_ids: list[int] | None = None,
+    gpu_ids: list[int] | None = None,  # as the user named them
 ) -> str:
     "`device`; where that names no GPU and one process trains, the first of `gpu_ids`"
     if not gpu_ids or device not in ('', 'cuda'): return device
@@ -204,7 +212,7 @@ def data_parallel(
     args: list[str],  # of Python, to start the training
     batch_size: int,  # shared out to the processes
     device: str = '',  # see `training_gpus`
-    gpu_ids: list[int] | None = None,
+    gpu_ids: list[int] | None = None,  # see `training_gpus`
     processes: int = 0,  # 0: as many as GPUs
     **popen,  # see `launch`
 ) -> int | None:  # their exit status; None where this process should train

@@ -119,7 +119,7 @@ def iter_batches(
     table: pd.DataFrame,  # annotation table
     root: str | Path,  # folder its paths are relative to
     preproc: Preproc,  # how to make squares
-    batch_size: int = 64,
+    batch_size: int = 64,  # pictures; the last batch may have fewer
     num_workers: int = 2,  # threads; 0: one, and nothing is read ahead
     transform: TrainTransform | None = None,  # to see views as in training
     epoch: int = 0,  # which view
@@ -197,8 +197,8 @@ class EpochOrder:
         self,
         table: pd.DataFrame,  # annotation table; classes by `class_id` where it has one
         sampler: str = 'shuffle',  # one of `SAMPLERS`
-        batch_size: int = 64,
-        seed: int = 42,
+        batch_size: int = 64,  # row numbers in turn that make a batch
+        seed: int = 42,  # of all epochs
         k: int = 4,  # pictures of a class in a batch of `class_balanced` or `m_per_class`
     ):
         if sampler not in SAMPLERS: raise ValueError(f"unknown sampler '{sampler}'{nearest(sampler, SAMPLERS)}")
@@ -235,14 +235,20 @@ class EpochDL(DataLoader):
 
     def __len__(self): return super().__len__() - (self._rest(self.n) > 0)
 
-    def randomize(self): self.epoch += 1  # fastai calls it when a pass begins
+    def randomize(self) -> None:
+        "Count the pass; fastai calls it when one begins"
+        self.epoch += 1
 
-    def set_epoch(self, epoch: int, skip: int = 0):
-        "Say which pass comes next, and how many of its batches to leave out; returns the loader"
+    def set_epoch(
+        self,
+        epoch: int,  # number of the pass that comes next
+        skip: int = 0,  # batches to leave out at its start
+    ) -> 'EpochDL':  # the loader
+        "Say which pass comes next"
         self.epoch, self.skip = epoch - 1, skip
         return self
 
-    def one_batch(self):
+    def one_batch(self) -> tuple:
         "A batch of the next pass, which counts for nothing"
         epoch, skip = self.epoch, self.skip
         try: return super().one_batch()
@@ -254,15 +260,15 @@ class ImageDL(EpochDL):
     @delegates(DataLoader.__init__)
     def __init__(
         self,
-        dataset: ImageRows,
-        batch_size: int = 64,
+        dataset: ImageRows,  # what it reads
+        batch_size: int = 64,  # pictures
         num_workers: int = 2,  # threads that read ahead; 0: one, and nothing is read ahead
         seed: int = 42,  # of the order, if it shuffles
         sampler: str = 'shuffle',  # one of `SAMPLERS`
         k: int = 4,  # pictures of a class in a batch of `class_balanced` or `m_per_class`
         color_late: bool | None = None,  # change the colors of whole batches where they lie; None: on a GPU
         bs: int | None = None,  # fastai's name of `batch_size`
-        **kwargs,
+        **kwargs,  # of fastai's `DataLoader`, such as `shuffle`
     ):
         super().__init__(dataset, bs=bs or batch_size, num_workers=0, **kwargs)
         self.threads, self.seed, self.sampler, self.k, self.failed = num_workers, seed, sampler, k, {}
@@ -272,36 +278,51 @@ class ImageDL(EpochDL):
         jitter = dataset.transform is not None and dataset.transform.jitter is not None
         self.color_late = jitter and (on_gpu if color_late is None else color_late)
 
-    def get_idxs(self):
+    def get_idxs(self) -> list:
+        "Row numbers of the next pass"
         rows = self.order(self.epoch).tolist() if self.order else list(super().get_idxs())
         return rows[:len(rows) - self._rest(len(rows))]
 
-    def new(self, dataset=None, cls=None, **kwargs):
+    def new(self, dataset=None, cls=None, **kwargs) -> DataLoader:
+        "A loader like this one, with some arguments changed"
         own = dict(num_workers=self.threads, seed=self.seed, sampler=self.sampler, k=self.k)
         own['bs'] = kwargs.pop('batch_size', self.bs)
         return super().new(dataset, cls, **own | kwargs)
 
     @property
-    def c(self) -> int: return int(self.dataset.y.max()) + 1  # fastai's number of classes
+    def c(self) -> int:
+        "Number of classes, as fastai calls it"
+        return int(self.dataset.y.max()) + 1
 
 # %% ../nbs/07_loaders.ipynb #7c28b5ab
+def _late_factors(dl, batch, errors):
+    "What `color_jitter` needs for the pictures of a batch that could be read"
+    t, unreadable = dl.dataset.transform, {i for i, _ in errors}
+    return t.factors([t.draw(dl.epoch, i, nth) for i, nth in batch if i not in unreadable])
+
 @patch
-def create_batches(self: ImageDL, samps):
-    t, epoch, skip, (rank, of) = self.dataset.transform, self.epoch, self.skip, self.share
+def create_batches(
+    self: ImageDL,
+    samps,  # row numbers
+) -> Iterator:
+    "The batches of the pass; fastai calls it"
+    epoch, skip, (rank, of) = self.epoch, self.skip, self.share
     batches, self.skip = list(self.chunkify(samps)), 0
     how = dict(epoch=epoch, color=not self.color_late, skip=skip, share=self.share)
     read = read_batches(self.dataset, batches, self.threads, **how)
     for batch, (at, x, errors) in zip(list(_numbered(batches))[skip:], read):
         self.failed.update((i, str(e)) for i, e in errors)
         if not len(at) and of == 1: continue  # several processes must agree on the number of batches
-        late = ()
-        if self.color_late and len(at):
-            unreadable = {i for i, _ in errors}
-            late = t.factors([t.draw(epoch, i, nth) for i, nth in batch[rank::of] if i not in unreadable])
+        late = _late_factors(self, batch[rank::of], errors) if self.color_late and len(at) else ()
         yield x, self.dataset.y[at], *late
 
 @patch
-def after_batch(self: ImageDL, b): return (color_jitter(b[0], *b[2:]), b[1]) if len(b) > 2 else b
+def after_batch(
+    self: ImageDL,
+    b: tuple,  # pictures, class ids, and factors and order where the colors come late
+) -> tuple:  # pictures, class ids
+    "Change the colors that come late"
+    return (color_jitter(b[0], *b[2:]), b[1]) if len(b) > 2 else b
 
 # %% ../nbs/07_loaders.ipynb #cafa41d4
 def image_dls(
@@ -309,7 +330,7 @@ def image_dls(
     root: str | Path,  # folder the paths are relative to
     preproc: Preproc,  # how to make squares
     valid: pd.DataFrame | None = None,  # rows to validate on, kept in their order; `class_id` may be -1
-    batch_size: int = 64,
+    batch_size: int = 64,  # pictures
     num_workers: int = 2,  # threads that read ahead; 0: one, and nothing is read ahead
     seed: int = 42,  # of the order of the training rows
     drop_last: bool = False,  # leave out a last batch that is not full
@@ -366,7 +387,7 @@ def show_batch(
     max_n: int = 12,  # pictures, shared out among the domains
     ncols: int = 6,  # pictures side by side
     unique: bool = False,  # show one picture in many views
-):
+) -> None:
     "Draw pictures as the model gets them, with their labels; the order of training is not disturbed"
     rows = self._some_rows(max_n)
     if b is not None:

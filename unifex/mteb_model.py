@@ -39,7 +39,7 @@ class MTEBModel:
     ) -> np.ndarray:  # (N, D) float32, rows of length one
         "Embeddings of the pictures of all batches; `ValueError` where there are texts"
         task = getattr(task_metadata, 'name', 'the task')
-        vectors = [self.embedder.embed(_pictures(batch, task)) for batch in inputs]
+        vectors = [self.embedder.embed(_pictures(batch, task), progress=False) for batch in inputs]
         return np.concatenate(vectors) if vectors else np.zeros((0, self.embedder.out_dim), np.float32)
 
     def similarity(self, a, b) -> Tensor:

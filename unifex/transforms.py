@@ -103,7 +103,7 @@ def resize(
 def normalize(
     x: Tensor,  # (B, 3, H, W) or (3, H, W) uint8
     p: Preproc,  # mean and std of 0..1
-    dtype: torch.dtype = torch.float32,
+    dtype: torch.dtype = torch.float32,  # of what comes back; computed in float32
 ) -> Tensor:  # (x/255 - mean)/std, same shape
     "Bytes to the floats that a backbone was trained on"
     how = dict(dtype=torch.float32, device=x.device)
@@ -114,17 +114,19 @@ def normalize(
 # %% ../nbs/06_transforms.ipynb #fa90dd0c
 class EvalTransform(nn.Module):
     "uint8 (B, 3, H, W) of any size -> normalized float (B, 3, size, size)"
-    def __init__(self, p: Preproc):
+    def __init__(
+        self,
+        p: Preproc,  # how
+    ):
         super().__init__()
         self.p = p
         for name in ('mean', 'std'):
             value = torch.tensor(getattr(p, name), dtype=torch.float32).mul(255).view(3, 1, 1)
             self.register_buffer(name, value, persistent=False)
 
-    def forward(self, x: Tensor) -> Tensor:
-        return (resize(x, self.p).to(self.mean.dtype) - self.mean)/self.std
+    def forward(self, x: Tensor) -> Tensor: return (resize(x, self.p).to(self.mean.dtype) - self.mean)/self.std
 
-    def extra_repr(self): return str(self.p)
+    def extra_repr(self) -> str: return str(self.p)
 
 # %% ../nbs/06_transforms.ipynb #345eb92c
 def _uniform(seed, epoch, row, nth, n):
@@ -194,7 +196,9 @@ class TrainTransform:
         if not 0 <= self.flip <= 1: raise ValueError(f'flip must be a probability, not {self.flip}')
 
     @property
-    def random(self) -> bool: return bool(self.scale or self.flip or self.jitter)
+    def random(self) -> bool:
+        "Whether two views of a picture can differ"
+        return bool(self.scale or self.flip or self.jitter)
 
     def __call__(self, x: Tensor, epoch: int = 0, row: int = 0, nth: int = 0) -> Tensor:
         draw = self.draw(epoch, row, nth)
@@ -215,7 +219,11 @@ def draw(
                  factors=low + (high - low)*u[13:16], order=u[16:].argsort())
 
 @patch
-def crop(self: TrainTransform, x: Tensor, draw: _Draw) -> Tensor:
+def crop(
+    self: TrainTransform,
+    x: Tensor,  # (3, H, W) uint8
+    draw: _Draw,  # what `draw` gave for it
+) -> Tensor:  # (3, size, size) uint8
     "The geometry alone: crop, resize, mirror"
     if x.dtype != torch.uint8 or x.ndim != 3: raise TypeError(f'needs uint8 (3, H, W), not {x.dtype} {tuple(x.shape)}')
     if self.scale:
@@ -225,15 +233,23 @@ def crop(self: TrainTransform, x: Tensor, draw: _Draw) -> Tensor:
     else: y = resize(x, self.preproc)
     return y.flip(-1) if draw.flip else y
 
+# %% ../nbs/06_transforms.ipynb #0f2a6642
 @patch
-def factors(self: TrainTransform, draws: list[_Draw]) -> tuple[Tensor, Tensor]:
+def factors(
+    self: TrainTransform,
+    draws: list[_Draw],  # one for each picture
+) -> tuple[Tensor, Tensor]:  # (B, 3) factors, (B, 3) order
     "What `color_jitter` needs for as many pictures"
     factors, order = (np.stack([getattr(d, name) for d in draws]) for name in ('factors', 'order'))
     return torch.from_numpy(factors), torch.from_numpy(order)
 
 @patch
-def color(self: TrainTransform, x: Tensor, draws: list[_Draw]) -> Tensor:
-    "The colors alone: (B, 3, H, W) uint8 and B draws; on any device"
+def color(
+    self: TrainTransform,
+    x: Tensor,  # (B, 3, H, W) uint8
+    draws: list[_Draw],  # one for each picture
+) -> Tensor:  # as `x`
+    "The colors alone, of a batch on any device"
     return color_jitter(x, *self.factors(draws)) if self.jitter else x
 
 # %% ../nbs/06_transforms.ipynb #564d2352
@@ -248,7 +264,7 @@ TRANSFORMS = {
 def create_transform(
     name: str,  # one of `TRANSFORMS`; '' is the evaluation that the weights came with
     preproc: Preproc,  # of the backbone
-    seed: int = 42,
+    seed: int = 42,  # of all draws
     **changes,  # fields of `TrainTransform` to change, as scale=(.5, 1)
 ) -> TrainTransform:  # its `preproc` is for evaluation: hand it to the backbone as well
     "The training transform called `name`, and with it the evaluation resize; `ValueError` names the nearest"

@@ -12,7 +12,7 @@ What they hold is in memory and gone afterwards; they listen on the loopback add
 
 71_stand_ins.ipynb shows and tests them.
 """
-import base64, hashlib, json, re, secrets, threading, time, urllib.request, webbrowser
+import base64, hashlib, io, json, logging, re, secrets, tempfile, threading, time, traceback, urllib.request, webbrowser
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -191,6 +191,56 @@ def short_waits():
     from unifex import hub
     wait = hub._wait
     with mock.patch('unifex.hub._wait', lambda seconds, after: wait(.01, after)): yield
+
+
+# ---- what tests of uploads compare, and what they search for tokens
+
+
+def same(a, b):
+    "Megabytes, which test_eq compares byte by byte"
+    assert a == b, 'contents differ'
+
+
+def says(f, *args, **kwargs) -> str:
+    "The message of the `HubError` that `f` raises; printed too, without the temporary folder"
+    from unifex.hub import HubError
+    try: f(*args, **kwargs)
+    except HubError as e: error = re.sub(re.escape(tempfile.gettempdir()) + r'/\w+', '...', str(e))
+    print('-', error)
+    return error
+
+
+def traceback_of(f, *args) -> str:
+    "What is printed of the error that `f` raises"
+    try: f(*args)
+    except Exception: return traceback.format_exc()
+    raise AssertionError('no error')
+
+
+class _Everything(logging.Handler):
+    "Writes every record with all that it holds"
+    def __init__(self):
+        super().__init__()
+        self.logs = io.StringIO()
+
+    def emit(self, record): self.logs.write(f'{record.getMessage()} {vars(record)}\n')
+
+
+@contextmanager
+def all_logged(*packages: str):
+    "Log at the finest level, from everywhere and from these packages; yields a StringIO"
+    handler = _Everything()
+    loggers = [logging.getLogger(), *map(logging.getLogger, packages)]
+    before = [logger.level for logger in loggers]
+    logging.disable(logging.NOTSET)
+    for logger in loggers:
+        logger.setLevel(logging.DEBUG)
+        logger.addHandler(handler)
+    try: yield handler.logs
+    finally:
+        for logger, level in zip(loggers, before):
+            logger.setLevel(level)
+            logger.removeHandler(handler)
 
 
 # ---- Google Drive
