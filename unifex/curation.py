@@ -70,7 +70,7 @@ def curation_report(
     report.insert(2, 'mean', report.images/report.classes)
     return report.assign(share=report.images/len(table))
 
-# %% ../nbs/05_curation.ipynb #f35b199b
+# %% ../nbs/05_curation.ipynb #848184a3
 _COLORS = '#0072B2 #E69F00 #009E73 #CC79A7 #56B4E9 #D55E00 #F0E442 #000000'.split()  # Okabe and Ito's, for all eyes
 
 def _plot_bars(ax, report, colors):
@@ -117,7 +117,7 @@ def _own_names(crops):
     parts = crops.str.rsplit('.', n=1).str
     return crops.where(again == 0, parts[0] + '-box' + (again + 1).astype(str) + '.' + parts[1])
 
-# %% ../nbs/05_curation.ipynb #b4674b5c
+# %% ../nbs/05_curation.ipynb #35c6271f
 def _save_crop(row, pixels, folder, border):
     "Write one crop, or copy the picture where no box is given"
     path = safe_join(folder, row.crop)
@@ -200,7 +200,7 @@ def _food_rec22_jobs(folder):
     jobs['crop'] = _own_names(pd.Series('preprocessed_imgs/' + label + '/' + names))
     return jobs.dropna(subset='picture')
 
-# %% ../nbs/05_curation.ipynb #5edd9c06
+# %% ../nbs/05_curation.ipynb #16d9ff00
 def prepare_food_rec22(
     root: str | Path,  # data root, or the folder with `images` and `annotations.json`
     num_workers: int | None = None,  # threads; None: as many as cores

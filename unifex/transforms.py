@@ -233,7 +233,7 @@ def crop(
     else: y = resize(x, self.preproc)
     return y.flip(-1) if draw.flip else y
 
-# %% ../nbs/06_transforms.ipynb #860e1073
+# %% ../nbs/06_transforms.ipynb #0f2a6642
 @patch
 def factors(
     self: TrainTransform,
