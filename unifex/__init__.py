@@ -2,16 +2,17 @@
 
     from unifex import Embedder, Index, train_unifex, load_run
 
-Each name is loaded when it is first asked for: `import unifex` alone brings in neither torch nor fastai."""
+Each name is loaded when it is first asked for: `import unifex` alone brings in neither torch nor fastai.
+`unifex.doc(train_unifex)` says what each argument is."""
 import importlib
 from typing import TYPE_CHECKING
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 # name -> the module that has it, and those that give it further methods
 _DOOR = {
     'Embedder': ('embedder', 'index'), 'Embeddings': ('evaluation',), 'Index': ('index',), 'Report': ('evaluation',),
-    'Run': ('runs',), 'compare': ('comparison',), 'evaluate': ('evaluation',), 'export': ('exports',),
+    'Run': ('runs',), 'compare': ('comparison',), 'doc': ('reference',), 'evaluate': ('evaluation',), 'export': ('exports',),
     'load_index': ('index',), 'load_run': ('runs',), 'train_unifex': ('learner',), 'zero_shot_unifex': ('learner',)}
 __all__ = list(_DOOR)
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from .exports import export
     from .index import Index, load_index
     from .learner import train_unifex, zero_shot_unifex
+    from .reference import doc
     from .runs import Run, load_run
 
 def __getattr__(name):

@@ -63,7 +63,11 @@ class Backbone(nn.Module):
         self.eval()
         self.out_dim = _feature_width(model, preproc.size)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(
+        self,
+        x: Tensor,  # (B, 3, img_size, img_size), normalized, any float type
+    ) -> Tensor:  # (B, out_dim), in the model's type
+        "The features of a batch"
         if x.dtype != self.dtype: x = x.to(self.dtype)
         return self.model(x)
 
@@ -71,10 +75,13 @@ class Backbone(nn.Module):
         return f"{self._card['model_name']}, out_dim={self.out_dim}, img_size={self.img_size}"
 
     @property
-    def img_size(self) -> int: return self.preproc.size
+    def img_size(self) -> int:
+        "Side of the pictures, pixels"
+        return self.preproc.size
 
     @property
     def dtype(self) -> torch.dtype:
+        "The model's float type"
         return next((v.dtype for v in self.model.parameters()), torch.float32)
 
 # %% ../nbs/10_backbones.ipynb #f57e4265
@@ -198,7 +205,7 @@ def _misfits(model: nn.Module, sd: dict[str, Tensor]) -> dict[str, list[str]]:
     return {what: names for what, names in found.items() if names}
 
 def load_strictly(
-    model: nn.Module,
+    model: nn.Module,  # changed in place
     sd: dict[str, Tensor],  # its state dict
     source: str,  # where the weights are from, for the message
 ) -> None:

@@ -25,6 +25,26 @@ from .callbacks import RaiseOnNaN, TrainingError, averaged_weights
 from .core import atomic_path, printable
 from .distributed import barrier, ranks
 
+# %% ../nbs/34_checkpoints.ipynb #e9cd4b90
+class ResumableLearner(Learner):
+    "A Learner that can start in the middle of an epoch and end in the middle of one"
+    start = 0, 0  # the epoch to start with, and the batch within it
+    max_batches = None  # end the training after so many, of all epochs
+
+    def _do_fit(self):
+        for self.epoch in range(self.start[0], self.n_epoch):
+            self._with_events(self._do_epoch, 'epoch', CancelEpochException)
+
+    def all_batches(self):
+        self.n_iter = len(self.dl)
+        skip = 0
+        if self.training:
+            if self.epoch == self.start[0]: skip = self.start[1]
+            if hasattr(self.dl, 'set_epoch'): self.dl.set_epoch(self.epoch, skip)
+        for i, batch in enumerate(self.dl, skip):
+            if self.training and self.max_batches and self.train_iter >= self.max_batches: break
+            self.one_batch(i, batch)
+
 # %% ../nbs/34_checkpoints.ipynb #e9610676
 def _gpu(learn: Learner) -> torch.device | None:
     "The GPU that it trains on"
@@ -139,26 +159,6 @@ def _load_training_state(learn: Learner, tensors: dict, info: dict):
     learn.train_iter = info['train_iter']
     scaler = getattr(learn, 'scaler', None)
     if scaler and 'scaler' in info: scaler.load_state_dict(info['scaler'])
-
-# %% ../nbs/34_checkpoints.ipynb #57ff6c32
-class ResumableLearner(Learner):
-    "A Learner that can start in the middle of an epoch and end in the middle of one"
-    start = 0, 0  # the epoch to start with, and the batch within it
-    max_batches = None  # end the training after so many, of all epochs
-
-    def _do_fit(self):
-        for self.epoch in range(self.start[0], self.n_epoch):
-            self._with_events(self._do_epoch, 'epoch', CancelEpochException)
-
-    def all_batches(self):
-        self.n_iter = len(self.dl)
-        skip = 0
-        if self.training:
-            if self.epoch == self.start[0]: skip = self.start[1]
-            if hasattr(self.dl, 'set_epoch'): self.dl.set_epoch(self.epoch, skip)
-        for i, batch in enumerate(self.dl, skip):
-            if self.training and self.max_batches and self.train_iter >= self.max_batches: break
-            self.one_batch(i, batch)
 
 # %% ../nbs/34_checkpoints.ipynb #9b847cfe
 def _read_checkpoint(folder: Path, key: str) -> tuple[dict, dict]:

@@ -41,6 +41,7 @@ PORTFOLIO = {
 }
 _AND, _BESIDE = ' & ', ' + '  # in the names of candidates: other settings, untrained components
 
+# %% ../nbs/37_choosing.ipynb #dc64f602
 def cannot_select(cfg: Config) -> str:
     "Why a training by `cfg` cannot choose its neck; '' where it can"
     reasons = {
@@ -55,6 +56,7 @@ def selects(cfg: Config) -> bool:
     if why and cfg.train.select == 'yes': raise ConfigError(f"train.select = 'yes': {why}; take 'auto' or 'no'")
     return cfg.train.select != 'no' and not why
 
+# %% ../nbs/37_choosing.ipynb #97a458ee
 def _recipes(cfg: Config) -> dict[str, dict]:
     "The settings to choose between, by their names"
     known, tune = {'trained': {}} | PORTFOLIO, cfg.train.tune
@@ -80,6 +82,7 @@ def _shortened(cfg: Config, share: float) -> Config:
     if t.epoch_based: return override(cfg, epochs=max(1, round(share*t.epochs)))
     return override(cfg, iterations=max(1, round(share*t.iterations)))
 
+# %% ../nbs/37_choosing.ipynb #a5a2077f
 def _trained_necks(cfg, recipes, data, first=None, share=1.) -> dict[str, list[nn.Module]]:
     "Necks trained on `data`, by the name of their settings; `first` is that of the configuration and its seed"
     todo = [(name, _shortened(override(cfg, **settings, seed=cfg.seed + i), share))
@@ -178,6 +181,7 @@ def all_data(cfg: Config, data: TrainingData) -> TrainingData | None:
     rows = add_class_ids(data.table[more].assign(split='train').reset_index(drop=True))
     return _as_training(rows, data.features.x[torch.from_numpy(more)], data)
 
+# %% ../nbs/37_choosing.ipynb #28b412af
 def _chosen_neck(cfg, choice, data, first=None) -> nn.Module:
     "The neck of a choice, made of `data`"
     names = _settings(choice.name).split(_AND)

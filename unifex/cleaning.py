@@ -127,7 +127,7 @@ def _copy_findings(table, copies, pixels):
     return pd.DataFrame({'row': rows, 'other': stays[rows], 'problem': problem, 'score': [score[row] for row in rows],
                          'detail': [_KINDS[o] for o in kind]})
 
-# %% ../nbs/27_cleaning.ipynb #27c1ea04
+# %% ../nbs/27_cleaning.ipynb #7f3557d7
 def _turned_arrays(images, root, turns):
     "Pictures as arrays, turned by so many quarters, counterclockwise"
     return [np.ascontiguousarray(np.rot90(decode_image(safe_join(root, i)), k)) for i, k in zip(images, turns)]
@@ -140,6 +140,7 @@ def _turn_models(x, turns, half):
     models = [make_pipeline(StandardScaler(), LogisticRegression(C=.1, max_iter=300)) for _ in range(2)]
     return [model.fit(x[rows], turns[rows]) for model, rows in zip(models, (half, ~half))]
 
+# %% ../nbs/27_cleaning.ipynb #5f2e1776
 def _find_turned(table, root, vectors, embedder, min_score=.6, n=300, seed=0):
     "Columns row, detail, score: pictures that look turned, and upright once they are turned back"
     found = pd.DataFrame({'row': [], 'detail': [], 'score': []}).astype({'row': int})
@@ -199,7 +200,7 @@ def _as_findings(found, table, problem=None):
         action=[PROBLEMS[o][0] for o in found.problem])
     return found[_COLUMNS]
 
-# %% ../nbs/27_cleaning.ipynb #27c1ea07
+# %% ../nbs/27_cleaning.ipynb #39b8e6ee
 def _nearest_of_class(vectors, table, found):
     "For each suspicious picture the nearest one of the class it should rather be"
     x = vectors/np.linalg.norm(vectors, axis=1, keepdims=True).clip(1e-12)
@@ -223,6 +224,7 @@ def _label_findings(vectors, table, copies, min_score):
     return [_as_findings(_nearest_of_class(vectors, table, wrong), table, 'suspicious label'),
             _as_findings(one, table, 'similar classes'), _as_findings(two, table, 'mixed class')]
 
+# %% ../nbs/27_cleaning.ipynb #6a8762b7
 def _features_of(embedder, vectors, table, root, **how):
     "(N, D) of the rows: as given, by a function of the table, or by the backbone of the embedder"
     if callable(vectors): vectors = vectors(table)
@@ -233,7 +235,7 @@ def _features_of(embedder, vectors, table, root, **how):
     if len(vectors) == len(table): return np.asarray(vectors, np.float32)
     raise ValueError(f'{len(vectors):,} vectors, but {len(table):,} pictures that can be read')
 
-# %% ../nbs/27_cleaning.ipynb #27c1ea08
+# %% ../nbs/27_cleaning.ipynb #368406a2
 def _near_copies(x, table, root, **how):
     "Pairs whose bytes differ; a mirrored picture of another class is another thing"
     found = find_copies(x, table, root, **how)
@@ -241,6 +243,7 @@ def _near_copies(x, table, root, **how):
     found = found[(found.kind != 'bytes') & ~is_other.astype(bool)]
     return found[['a', 'b', 'kind', 'score']].astype({'a': int, 'b': int}).reset_index(drop=True)
 
+# %% ../nbs/27_cleaning.ipynb #8b1f6672
 def find_problems(
     table: pd.DataFrame,  # `image`; and `label`, `dataset`, `split` where they are known, as `load_pictures` gives them
     root=None,  # folder the paths are relative to
@@ -306,7 +309,7 @@ def save_sheet(
     write_text(path, page.replace('/*DATA*/', json.dumps(data).replace('<', '\\u003c')))
     return Path(path)
 
-# %% ../nbs/27_cleaning.ipynb #27c1ea1f
+# %% ../nbs/27_cleaning.ipynb #bab863a6
 def _actions(findings):
     "The column `action`; `TableError` where it is not there or says something else"
     if 'action' not in findings or 'image' not in findings:
@@ -316,6 +319,7 @@ def _actions(findings):
     if odd: raise TableError(f"action {odd[0]!r} is unknown; it is 'keep', 'drop' or 'relabel'")
     return action
 
+# %% ../nbs/27_cleaning.ipynb #624ee0be
 def apply_findings(
     table: pd.DataFrame,  # that was looked through
     findings: pd.DataFrame,  # from `find_problems`, with `action` as you want it

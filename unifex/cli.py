@@ -376,7 +376,7 @@ def unifex_zero_shot(
 
 # %% ../nbs/42_cli.ipynb #b6cdd6da
 def _open_pictures(path: str, root: str, image: str, label: str, label_level: str):
-    "A folder, a table or an archive as table and root, by its own names of columns and its own level of labels; or as it is"
+    "A folder, a table or an archive as table and root, by its own columns and level of labels; a single picture as it is"
     from unifex.core import user_path
     from unifex.datasets import load_pictures
     from unifex.images import IMAGE_EXTENSIONS
@@ -426,7 +426,38 @@ def _fill_on_ray(folder: Path, embedder: str, pictures, address: str, root: str,
     if len(done.failed): print(f'{len(done.failed):,} cannot be read, see {file}')
     return {'added': done.pictures, 'failed': done.failed}
 
-# %% ../nbs/42_cli.ipynb #851ecb35
+# %% ../nbs/42_cli.ipynb #6882c8d7
+def _index_folder(embedder: str, pictures: str | None, index: str | None) -> Path:
+    "Where the index lies or will lie; `ValueError` where the words say no index"
+    from unifex.core import user_path
+    if pictures and not index: raise ValueError('give an embedder, pictures and an index; or an index alone')
+    if '://' in (index or ''):
+        raise ValueError(f'{index} is no folder; in Python, embedder.index(pictures, path=...) takes an address, too')
+    return user_path(index or embedder)
+
+def _remove_rows(folder: Path, where: str) -> dict:
+    removed = _index_to_change(folder).remove(where=where)
+    print(f'{removed:,} pictures removed')
+    return {'removed': removed}
+
+def _fill_here(folder: Path, embedder: str, pictures, device: str, root, label_level, image, label, **kwargs) -> dict:
+    "Put pictures in by this process"
+    from unifex.core import default_device
+    from unifex.embedder import load_embedder
+    model = load_embedder(embedder).to(default_device(device))
+    pictures, root = _open_pictures(pictures, root, image, label, label_level)
+    return _fill_index(folder, model, pictures, root, **kwargs)
+
+def _look_after(found, build: bool, compact: bool, recall: bool) -> dict:
+    "Lists, space and recall of an index"
+    if build: found.build()
+    if compact: found.compact()
+    if not recall: return {}
+    share = found.recall()
+    print(f'{share:.1%} of the ten true neighbors are found')
+    return {'recall': share}
+
+# %% ../nbs/42_cli.ipynb #d8e471cf
 def _calibrate(found, model: str):
     "Have an index go by the score at which the run that embeds its pictures is precise, where it knows one"
     from unifex.core import user_path
@@ -434,10 +465,11 @@ def _calibrate(found, model: str):
     if found.min_score is not None or not (user_path(model)/'open_set.csv').exists(): return
     with contextlib.suppress(ValueError): found.calibrate(Run(model).threshold())
 
+# %% ../nbs/42_cli.ipynb #851ecb35
 @command
 def unifex_index(
     embedder: str,  # a run, the folder of an embedder, or an address such as hf:owner/name; or, alone, an index
-    pictures: str = None,  # a folder, flat or nested, a table, a zip, a tar, Parquet or Arrow; with --ray also in stores
+    pictures: str = None,  # a folder, flat or nested, a table, zip, tar, Parquet or Arrow; with --ray also in stores
     index: str = None,  # folder of the index: made, or added to where it is one
     *,
     remove: str = '',  # first take out the rows for which this is true, such as "label = 'cup'"
@@ -461,31 +493,16 @@ def unifex_index(
       unifex_index results/quickstart ~/pictures my_index     again, and what is new goes in
       unifex_index results/quickstart s3://bucket/shards my_index --ray 10.0.0.1:6379
       unifex_index my_index --remove "domain = 'logos'"
-      unifex_index my_index --build --recall
-      unifex_search my_index photo.jpg"""
-    from unifex.core import default_device, user_path
-    from unifex.embedder import load_embedder
-    if pictures and not index: raise ValueError('give an embedder, pictures and an index; or an index alone')
-    if '://' in (index or ''):
-        raise ValueError(f'{index} is no folder; in Python, embedder.index(pictures, path=...) takes an address, too')
-    folder = user_path(index or embedder)
-    result = {}
-    if remove:
-        result['removed'] = _index_to_change(folder).remove(where=remove)
-        print(f"{result['removed']:,} pictures removed")
-    how = dict(batch_size=batch_size or None, num_workers=num_workers, max_pixels=max_pixels, engine=engine)
-    if pictures and ray: result |= _fill_on_ray(folder, embedder, pictures, ray, root, label_level, label=label, **how)
-    elif pictures:
-        model = load_embedder(embedder).to(default_device(device))
-        pictures, root = _open_pictures(pictures, root, image, label, label_level)
-        result |= _fill_index(folder, model, pictures, root, **how)
+      unifex_index my_index --build --recall"""
+    folder = _index_folder(embedder, pictures, index)
+    result = _remove_rows(folder, remove) if remove else {}
+    batches = dict(batch_size=batch_size or None, num_workers=num_workers)
+    how = dict(label=label, max_pixels=max_pixels, engine=engine, **batches)
+    if pictures and ray: result |= _fill_on_ray(folder, embedder, pictures, ray, root, label_level, **how)
+    elif pictures: result |= _fill_here(folder, embedder, pictures, device, root, label_level, image, **how)
     found = _index_to_change(folder)
     if index: _calibrate(found, embedder)
-    if build: found.build()
-    if compact: found.compact()
-    if recall:
-        result['recall'] = found.recall()
-        print(f"{result['recall']:.1%} of the ten true neighbors are found")
+    result |= _look_after(found, build, compact, recall)
     print(f'{found!r}\nTry: unifex_search {shlex.quote(str(folder))} PICTURE')
     return result | {'index': folder, 'pictures': len(found)}
 
@@ -522,6 +539,19 @@ def _print_neighbors(neighbors, names, root, none: str = ''):
         if said: print(f'{name}\n{said}\n')
     print(f'Paths are relative to {root}')
 
+# %% ../nbs/42_cli.ipynb #5ea7e8fd
+def _as_query(pictures, neighbors, together: bool):
+    "The neighbors with the number of their query, and the names of the queries"
+    if not together: return neighbors, pictures
+    neighbors.insert(0, 'query', 0)
+    return neighbors, [' and '.join(pictures)]
+
+def _save_neighbors(pictures, neighbors, root, path: str):
+    "The first query above its neighbors as a picture"
+    from unifex.plots import plot_neighbors
+    first = neighbors['query'].iloc[0]
+    _save_figure(plot_neighbors(pictures[first], neighbors[neighbors['query'] == first], root), path)
+
 # %% ../nbs/42_cli.ipynb #5574affd
 @command
 def unifex_search(
@@ -547,29 +577,22 @@ def unifex_search(
     examples:
       unifex_search results/quickstart photo.jpg --k 10 --save found.png
       unifex_search my_index front.jpg back.jpg --together --expand 2
-      unifex_search my_index photo.jpg --where "domain = 'shoes'" --min-score .6
-      unifex_search results/quickstart photo.jpg --min-score auto     maybe none of these
+      unifex_search my_index photo.jpg --where "domain = 'shoes'" --min-score auto
       unifex_search my_index --serve"""
     if not serve and not pictures: raise ValueError('give a picture, or --serve')
     found = _open_index(index, root)
     if engine != 'auto': found.embedder.engine_name = engine
-    how = dict(where=where or None, min_score=_cosine(min_score), expand=expand)
+    how = dict(where=where or None, min_score=_cosine(min_score), expand=expand, max_pixels=max_pixels)
     if serve:
         from unifex.serve import serve as serve_page
-        return serve_page(found, host=host, port=port, k=max(k, 12), max_mb=upload_mb, max_pixels=max_pixels, **how)
+        return serve_page(found, host=host, port=port, k=max(k, 12), max_mb=upload_mb, **how)
     from unifex.core import encode_name
-    exclude = 'self' if exclude_self else None
-    how |= dict(exclude=exclude, together=together, max_pixels=max_pixels)
-    neighbors = found.search(list(pictures), k, **how).drop(columns='class_id', errors='ignore')
-    if together: neighbors.insert(0, 'query', 0)
-    none = 'none of these' if min_score else ''
-    _print_neighbors(neighbors, [' and '.join(pictures)] if together else pictures, found.root, none)
-    if save and len(neighbors):
-        from unifex.plots import plot_neighbors
-        first = neighbors['query'].iloc[0]
-        _save_figure(plot_neighbors(pictures[first], neighbors[neighbors['query'] == first], found.root), save)
-    names = [encode_name(pictures[i]) for i in neighbors['query']]
-    return {'root': found.root, 'neighbors': neighbors.assign(query=names)}
+    rows = found.search(list(pictures), k, exclude='self' if exclude_self else None, together=together, **how)
+    neighbors, names = _as_query(pictures, rows.drop(columns='class_id', errors='ignore'), together)
+    _print_neighbors(neighbors, names, found.root, 'none of these' if min_score else '')
+    if save and len(neighbors): _save_neighbors(pictures, neighbors, found.root, save)
+    asked = [encode_name(pictures[i]) for i in neighbors['query']]
+    return {'root': found.root, 'neighbors': neighbors.assign(query=asked)}
 
 # %% ../nbs/42_cli.ipynb #c4ec0002
 def _checking_embedder(run: str, device: str):
@@ -606,6 +629,17 @@ def _drop_findings(table, root, drop: str, save: str):
           f'Try: unifex_train {shlex.quote(save)} --dataset--root {shlex.quote(str(root))}')
     return {'table': path, 'pictures': len(clean), 'of': len(table)}
 
+# %% ../nbs/42_cli.ipynb #23fb4a60
+def _stored_features(embedder, root, store: str, engine: str, **kwargs):
+    "A function from rows to their features, kept where a training looks for them"
+    from unifex.features import extract_features
+    how = dict(engine=engine, device=embedder.device, **kwargs)
+    return lambda rows: extract_features(embedder.backbone, rows, root, store or None, **how).x
+
+def _write_findings(found, path: str):
+    from unifex.core import write_text
+    write_text(path, found.to_csv(index=False).encode('utf-8', 'backslashreplace').decode('utf-8'))
+
 # %% ../nbs/42_cli.ipynb #c4ec0003
 @command
 def unifex_check(
@@ -636,18 +670,14 @@ def unifex_check(
       unifex_check ~/pictures --drop findings.csv --save clean.csv
       unifex_check products.csv results/photos-products --turned"""
     from unifex.cleaning import find_problems, save_sheet
-    from unifex.core import write_text
-    from unifex.features import extract_features
     table, root = _open_pictures(source, root, image, label, label_level)
     if drop: return _drop_findings(table, root, drop, save)
     embedder = None if files else _checking_embedder(run, device)
     how = dict(num_workers=num_workers, max_pixels=max_pixels)
-    def features(rows): return extract_features(embedder.backbone, rows, root, store or None, engine=engine,
-                                                device=embedder.device, **how).x
-    vectors = None if files else features
-    found = find_problems(table, root, embedder, vectors, min_score, turned, min_side=min_side, **how)
+    features = None if files else _stored_features(embedder, root, store, engine, **how)
+    found = find_problems(table, root, embedder, features, min_score, turned, min_side=min_side, **how)
     _say_findings(found, len(table), source, save)
-    if save: write_text(save, found.to_csv(index=False).encode('utf-8', 'backslashreplace').decode('utf-8'))
+    if save: _write_findings(found, save)
     if sheet: print(f'{save_sheet(found, sheet, root, f"{len(table):,} pictures of {source}")} shows them')
     return {'pictures': len(table), 'findings': found}
 
@@ -659,12 +689,39 @@ def _read_or_embed(path: str, table: str, model, embedder: str, max_pixels: int 
     pictures, root = _open_pictures(path, **names)
     return mark_trained(model.embeddings(pictures, root, max_pixels=max_pixels), embedder)
 
-def _print_difference(report, other, protocol: str, settings: dict):
-    "A row a measure: this model, the other, the difference and its interval"
+def _print_difference(report, path: str, table: str, names: dict, protocol: str, settings: dict) -> dict:
+    "A row a measure: this model, the other of `path`, the difference and its interval"
     from unifex.evaluation import evaluate
+    other = _read_or_embed(path, table, None, '', **names)
     difference = report.compare(evaluate(*other.query_index(), protocol, **settings))
     print(f'\n{difference.round(3).to_string()}')
-    return difference.rename_axis('measure').reset_index()
+    return {'compare': difference.rename_axis('measure').reset_index()}
+
+# %% ../nbs/42_cli.ipynb #185eb0e0
+def _judging_embedder(folder: str, device: str, engine: str):
+    "The embedder that a run was judged by, or a saved one; None where none is named"
+    if not folder: return None
+    from unifex.core import default_device
+    from unifex.runs import judged_embedder
+    model = judged_embedder(folder).to(default_device(device))
+    model.engine_name = engine
+    return model
+
+def _query_and_index(query, index, model, **names) -> tuple:
+    "Embeddings of queries and of what they are searched in, each a path and a table; of the model run, device, engine"
+    embedder = _judging_embedder(*model)
+    queries = _read_or_embed(*query, embedder, model[0], **names)
+    if not index[0]: return queries.query_index()
+    return queries, _read_or_embed(*index, embedder, model[0], **names)
+
+def _say_report(report, protocol: str, by: str) -> dict:
+    "Print a report, and what it says for scripts"
+    _print_report(report)
+    found = {'protocol': protocol, 'overall': report.overall, 'by_domain': report.by_domain.reset_index(),
+             'skipped': report.skipped, 'settings': report.settings}
+    if not by: return found
+    print(f'\n{report.by(by)[:10].round(3).to_string()}')
+    return found | {'by': report.by(by).rename_axis(by).reset_index()}
 
 # %% ../nbs/42_cli.ipynb #cc2f0a89
 @command
@@ -697,29 +754,15 @@ def unifex_evaluate(
     examples:
       unifex_evaluate results/quickstart --protocol cross_source
       unifex_evaluate ~/pictures --embedder results/quickstart
-      unifex_evaluate pictures.csv --embedder results/quickstart --root ~/pictures
       unifex_evaluate queries.npy index.npy --table queries.csv --index-table index.csv --protocol challenge"""
-    if compare and index:
-        raise ValueError('--compare takes vectors searched in themselves, or with a column split; leave the index out')
-    from unifex.core import default_device
+    if compare and index: raise ValueError('leave the index out: --compare is for what is searched in itself')
     from unifex.evaluation import evaluate
-    from unifex.runs import judged_embedder
-    model = judged_embedder(embedder).to(default_device(device)) if embedder else None
-    if model: model.engine_name = engine
-    expansion = dict(expand=expand, expand_index=expand_index)
-    settings = dict(k=k, map_k=map_k or None, metric=metric or None, **expansion)
     names = dict(root=root, image=image, label=label, label_level=label_level, max_pixels=max_pixels)
-    queries = _read_or_embed(query, table, model, embedder, **names)
-    parts = (queries, _read_or_embed(index, index_table, model, embedder, **names)) if index else queries.query_index()
+    settings = dict(k=k, map_k=map_k or None, metric=metric or None, expand=expand, expand_index=expand_index)
+    parts = _query_and_index((query, table), (index, index_table), (embedder, device, engine), **names)
     report = evaluate(*parts, protocol, **settings)
-    _print_report(report)
-    if by: print(f'\n{report.by(by)[:10].round(3).to_string()}')
-    found = {'protocol': protocol, 'overall': report.overall, 'by_domain': report.by_domain.reset_index(),
-             'skipped': report.skipped, 'settings': report.settings}
-    if by: found['by'] = report.by(by).rename_axis(by).reset_index()
-    if compare:
-        other = _read_or_embed(compare, table, None, '', **names)
-        found['compare'] = _print_difference(report, other, protocol, settings)
+    found = _say_report(report, protocol, by)
+    if compare: found |= _print_difference(report, compare, table, names, protocol, settings)
     if save: print(f'\n{report.save(save)}')
     return found
 
@@ -739,6 +782,16 @@ def _say_submission(embedder, path: Path, strict: bool):
         print('Not tried in torch 1.11, which was not found; --strict installs it where there is a Python 3.8 to 3.10')
     return checks.rename_axis('check').reset_index()
 
+def _say_missing(table, is_all: bool):
+    "The formats that could not be written; `ValueError` where one of them was asked for"
+    missing = {f: why for f, why in zip(table.format, table['why not']) if why}
+    if not missing: return
+    said = '; '.join(f'{f}: {why}' for f, why in missing.items())
+    is_option = is_all or list(missing) == ['onnx-int8'] and len(table) > 1  # int8 does not suit every model
+    if not is_option: raise ValueError(said)
+    print(f'not written: {said}')
+
+# %% ../nbs/42_cli.ipynb #9ce5a43b
 @command
 def unifex_export(
     model: str,  # folder of a run or an embedder, or its address: hf:owner/name, gdrive:FOLDER_ID/name
@@ -768,11 +821,7 @@ def unifex_export(
         print(f'\n{old}: {found["torch_1_11"]}')
     if submission: found['submission'] = _say_submission(embedder, folder/'submission.zip', strict)
     print(f'\nin {folder}')
-    missing = {f: why for f, why in zip(table.format, table['why not']) if why}
-    said = '; '.join(f'{f}: {why}' for f, why in missing.items())
-    is_option = formats == 'all' or list(missing) == ['onnx-int8'] and len(table) > 1  # int8 does not suit every model
-    if missing and not is_option: raise ValueError(said)
-    if missing: print(f'not written: {said}')
+    _say_missing(table, formats == 'all')
     return found
 
 # %% ../nbs/42_cli.ipynb #cd8fc8aa

@@ -37,7 +37,7 @@ def _thumbnails(images, root, num_workers, max_pixels, progress):
     found = map_threads(load, images, num_workers, 'thumbnails', progress)
     return torch.stack([x for x, _ in found]), [key for _, key in found]
 
-# %% ../nbs/26_copies.ipynb #c0b1e510
+# %% ../nbs/26_copies.ipynb #f30f9487
 _GRID = 16
 _SIZES = range(_GRID, 9, -1)  # sides of windows
 
@@ -53,6 +53,7 @@ def _gray(x): return (x.float()*torch.tensor([.299, .587, .114])[:, None, None])
 
 def _resized(gray, side): return F.interpolate(gray[:, None], (side, side), mode='bilinear', antialias=True)[:, 0]
 
+# %% ../nbs/26_copies.ipynb #d4a901cb
 def _best(scores, n, shape, grid):
     "Of (B, 2n, p*p) correlations the best of each of n parts, and the window: side, y, x, whether mirrored; (B, n, ...)"
     best, at = scores.max(2)
@@ -179,7 +180,7 @@ def _compared(whole, part, within):
     worst = (_tiles((gain*whole - part)**2, 8)/3).amax(1).sqrt()
     return torch.stack([distance, gain.log().abs().amax((1, 2)), (means[0] - means[1]).abs().amax((1, 2)), worst], 1)
 
-# %% ../nbs/26_copies.ipynb #c0b1e520
+# %% ../nbs/26_copies.ipynb #80352213
 def _tints(thumbs, pairs, affine, batch=1024):
     "(P, 2) changes of gain (log) and of offset, roughly: what tells most drawings of another color at once"
     wholes, parts = (F.adaptive_avg_pool2d(thumbs.float(), side) for side in (32, 16))
@@ -201,6 +202,7 @@ def _rim(thumbs, affine):
     mean = (x*ring[:, None]).sum(2)/n
     return ((((x - mean[..., None])**2*ring[:, None]).sum(2)/n).mean(1)).sqrt()
 
+# %% ../nbs/26_copies.ipynb #bd962969
 def _judge(thumbs, pairs, affine, batch=256):
     "(P, 6): what `_compared` says, the scale of the window, and its `_rim`"
     found = []

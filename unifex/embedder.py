@@ -48,7 +48,7 @@ class Embedder(nn.Module):
     _hub_mixin_config = None  # what the Hub's mixin would write beside the card, see `save_pretrained`
 
     def __init__(self,
-        backbone: Backbone,
+        backbone: Backbone,  # frozen or not; not copied
         neck: Neck,  # its in_dim is the backbone's out_dim
         preproc: Preproc | None = None,  # how pictures are made; None for the backbone's own
     ):
@@ -63,20 +63,29 @@ class Embedder(nn.Module):
                              f'create the backbone with img_size={size}')
 
     @property
-    def out_dim(self) -> int: return self.neck.out_dim
-    @property
-    def device(self) -> torch.device: return next(self.parameters()).device
+    def out_dim(self) -> int:
+        "Width of the embedding"
+        return self.neck.out_dim
 
-    def forward_features(self, x: Tensor) -> Tensor:
-        "uint8 (B, 3, H, W) -> the backbone's features (B, backbone.out_dim)"
+    @property
+    def device(self) -> torch.device:
+        "Where it lies, and where its pictures go"
+        return next(self.parameters()).device
+
+    def forward_features(self,
+        x: Tensor,  # (B, 3, H, W) uint8, any size
+    ) -> Tensor:  # (B, backbone.out_dim)
+        "The backbone's features; TypeError or ValueError where `x` is something else"
         if x.dtype != torch.uint8:
             raise TypeError(f'pictures must be uint8 (B, 3, H, W), got {x.dtype}: do not normalize them first')
         if x.ndim != 4 or x.shape[1] != 3: raise ValueError(f'pictures must be (B, 3, H, W), got {tuple(x.shape)}')
         squares = normalize(resize(x.to(self.device), self.preproc), self.preproc)
         return self.backbone(squares.contiguous(memory_format=torch.channels_last))  # fast for convolutions on a CPU
 
-    def forward(self, x: Tensor) -> Tensor:
-        "uint8 (B, 3, H, W) -> raw embedding (B, out_dim)"
+    def forward(self,
+        x: Tensor,  # (B, 3, H, W) uint8, any size
+    ) -> Tensor:  # (B, out_dim), fp32
+        "The raw embedding, of any length, as heads take it"
         return self.neck(self.forward_features(x)).float()
 
 # %% ../nbs/16_embedder.ipynb #5d5abc32

@@ -54,8 +54,8 @@ class Engine:
     def __init__(
         self,
         backbone: Backbone,  # in eval mode
-        device: torch.device,
-        precision: str = 'f32',
+        device: torch.device,  # one of the kinds in `devices`
+        precision: str = 'f32',  # one of `precisions`
         num_threads: int | None = None,  # None: as many as torch's
     ):
         self.card, self.preproc, self.out_dim = backbone.card, backbone.preproc, backbone.out_dim
@@ -63,7 +63,9 @@ class Engine:
         self.num_threads = num_threads or torch.get_num_threads()
         self.cosine = None  # smallest, to torch's features of the test pictures; None: not compared
 
-    def run(self, x: Tensor) -> Tensor: raise NotImplementedError
+    def run(self, x: Tensor) -> Tensor:
+        "Features (B, D) float32 of uint8 (B, 3, S, S), B up to `piece`; what a subclass writes"
+        raise NotImplementedError
 
     @contextmanager
     def running(self):
@@ -132,6 +134,7 @@ class _Graph(nn.Module):
 
     def forward(self, x): return self.model((x.float() - self.mean)/self.std)
 
+# %% ../nbs/11_engines.ipynb #b0c1741e
 class MadeEngine(Engine):
     "An engine that loads what it has converted a backbone into"
     exact = True  # or it is refused
@@ -155,12 +158,23 @@ class MadeEngine(Engine):
         graph: nn.Module,  # uint8 (B, 3, S, S) -> features (B, D); on the CPU
         x: Tensor,  # an example of what it takes
         folder: Path,  # empty
-    ): raise NotImplementedError
+    ):
+        "Write what `load` opens; any error is a refusal"
+        raise NotImplementedError
 
-    def load(self, folder: Path): raise NotImplementedError
+    def load(
+        self,
+        folder: Path,  # what `convert` has written to
+    ):
+        "Open the files, for `run`"
+        raise NotImplementedError
 
     @classmethod
-    def check_machine(cls, precision: str): "`EngineError` where this machine cannot do it"
+    def check_machine(
+        cls,
+        precision: str,  # one of `precisions`
+    ):
+        "`EngineError` where this machine cannot do it"
 
 # %% ../nbs/11_engines.ipynb #42eaef5b
 @contextmanager
@@ -492,7 +506,7 @@ def create_engine(
 # %% ../nbs/11_engines.ipynb #adfc5b85
 def engine_card(
     engine: str | Engine,  # as in `create_engine`
-    precision: str = 'f32',
+    precision: str = 'f32',  # of a named engine; an `Engine` has its own
 ) -> dict:  # JSON-able
     "What features depend on beside backbone and picture: {} where they are torch's in f32"
     if isinstance(engine, Engine): cls, precision = type(engine), engine.precision

@@ -433,7 +433,7 @@ def _measure(path: Path, embedder: Embedder, pictures: list[Tensor] | None, tol:
 
 # %% ../nbs/17_exports.ipynb #6de4a7c4
 def export_table(
-    embedder: Embedder,
+    embedder: Embedder,  # in any mode and precision, on any device; it stays as it is
     folder: str | Path,  # where the files are written
     formats: list[str] | None = None,  # of `FORMATS`; None for all
     pictures: list[Tensor] | None = None,  # uint8 (B, 3, H, W) each, to compare on; None: `test_pictures`

@@ -7,7 +7,8 @@ __all__ = ['HEADS', 'PAIR_LOSSES', 'unit', 'full_precision', 'CosineHead', 'head
            'ArcFace', 'DynMArcFace', 'angle_of', 'LiArcFace', 'create_head', 'head_sampler']
 
 # %% ../nbs/12_heads.ipynb #833ffd93
-import inspect, math
+import inspect
+import math
 from collections.abc import Mapping
 from contextlib import contextmanager
 from numbers import Real
@@ -31,7 +32,9 @@ def unit(
 
 # %% ../nbs/12_heads.ipynb #e59ef887
 @contextmanager
-def full_precision(x: Tensor):
+def full_precision(
+    x: Tensor,  # of any float type and shape; its device is the one whose autocast is turned off
+):  # context that yields `x` in fp32, or as it is in fp64
     "Context with autocast off that gives `x` in fp32, or as it is in fp64"
     device = x.device.type if torch.amp.is_autocast_available(x.device.type) else 'cpu'
     with torch.autocast(device, enabled=False):
@@ -145,8 +148,12 @@ def extra_repr(self: CosineHead) -> str:
 
 # %% ../nbs/12_heads.ipynb #87a63a89
 @patch
-def check(self: CosineHead, x: Tensor, y: Tensor) -> Tensor:
-    "The labels as int64; ValueError where `x` (B, D) and `y` (B,) do not fit the head or each other"
+def check(
+    self: CosineHead,
+    x: Tensor,  # (B, in_dim) embeddings
+    y: Tensor,  # (B,) integer labels, 0..n_classes - 1
+) -> Tensor:  # (B,) int64
+    "The labels as int64; ValueError where `x` and `y` do not fit the head or each other"
     if x.ndim != 2 or x.shape[1] != self.in_dim:
         raise ValueError(f'embeddings must be (B, {self.in_dim}), got {tuple(x.shape)}')
     if y.shape != (len(x),) or y.is_floating_point():
@@ -161,8 +168,11 @@ def check(self: CosineHead, x: Tensor, y: Tensor) -> Tensor:
 
 # %% ../nbs/12_heads.ipynb #64409191
 @patch
-def cosines(self: CosineHead, x: Tensor) -> Tensor:
-    "(B, D) embeddings -> (B, C) cosines with the nearest sub-center of each class, fp32"
+def cosines(
+    self: CosineHead,
+    x: Tensor,  # (B, in_dim) embeddings of any length
+) -> Tensor:  # (B, C) fp32
+    "Cosines of embeddings with the nearest sub-center of each class"
     with full_precision(x) as x:
         x = unit(x)
         weight = unit(self.weight.to(x.dtype))
@@ -172,9 +182,14 @@ def cosines(self: CosineHead, x: Tensor) -> Tensor:
             cos = torch.where(c > cos, c, cos)
         return cos
 
+# %% ../nbs/12_heads.ipynb #a9ade30a
 @patch
-def forward(self: CosineHead, x: Tensor, y: Tensor | None = None) -> Tensor:
-    "(B, C) logits, fp32: with the margin where labels `y` are given, plain scaled cosines where not"
+def forward(
+    self: CosineHead,
+    x: Tensor,  # (B, in_dim) raw embeddings
+    y: Tensor | None = None,  # (B,) integer labels
+) -> Tensor:  # (B, C) fp32
+    "Logits: with the margin where labels are given, plain scaled cosines where not"
     if y is None: return self.s * self.cosines(x)
     y = self.check(x, y)[:, None]
     with full_precision(x) as x:
@@ -188,23 +203,41 @@ def forward(self: CosineHead, x: Tensor, y: Tensor | None = None) -> Tensor:
 
 # %% ../nbs/12_heads.ipynb #04f7ac11
 @patch
-def loss(self: CosineHead, x: Tensor, y: Tensor) -> Tensor:
-    "Mean cross-entropy (scalar, fp32) of (B, D) embeddings and (B,) labels; 0 for an empty batch"
+def loss(
+    self: CosineHead,
+    x: Tensor,  # (B, in_dim) raw embeddings
+    y: Tensor,  # (B,) integer labels
+) -> Tensor:  # scalar, fp32; 0 for an empty batch
+    "Mean cross-entropy; ValueError as in `check`"
     return self.loss_and_hits(x, y)[0]
 
 @patch
-def loss_and_hits(self: CosineHead, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    "The loss, and whether each embedding is nearest to its own class, (B,) bool"
+def loss_and_hits(
+    self: CosineHead,
+    x: Tensor,  # (B, in_dim) raw embeddings
+    y: Tensor,  # (B,) integer labels
+) -> tuple[Tensor, Tensor]:  # the loss, and (B,) bool
+    "The loss, and whether each embedding is nearest to its own class"
     return import_object('unifex.lean_loss:loss_and_hits')(self, x, y)
 
+# %% ../nbs/12_heads.ipynb #a91d91ec
 @patch
-def nearest_classes(self: CosineHead, x: Tensor, k: int = 5) -> tuple[Tensor, Tensor]:
-    "Cosines (B, k), falling, and labels (B, k) of the `k` nearest classes of (B, D) embeddings"
+def nearest_classes(
+    self: CosineHead,
+    x: Tensor,  # (B, in_dim) embeddings
+    k: int = 5,  # so many classes; fewer where the head has fewer
+) -> tuple[Tensor, Tensor]:  # cosines (B, k), falling, and labels (B, k)
+    "Cosines and labels of the classes nearest to each embedding"
     return import_object('unifex.lean_loss:nearest_classes')(self, x, k)
 
 @patch
-def outliers(self: CosineHead, x: Tensor, y: Tensor, max_angle: float | None = None) -> Tensor:
-    "Which training pictures (N,) are far from their class's main sub-center: their labels may be wrong"
+def outliers(
+    self: CosineHead,
+    x: Tensor,  # (N, in_dim) embeddings of the training pictures
+    y: Tensor,  # (N,) their labels
+    max_angle: float | None = None,  # doubt also what is further than so many degrees; None: whatever the angle
+) -> Tensor:  # (N,) bool
+    "Which pictures are far from their class's main sub-center: their labels may be wrong"
     return import_object('unifex.lean_loss:outliers')(self, x, y, max_angle)
 
 # %% ../nbs/12_heads.ipynb #a7068938

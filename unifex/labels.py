@@ -121,7 +121,7 @@ def _judge(x, y, n, groups=None, k=10, seed=0):
     p = _probabilities(margins, tried, is_planted, keep)
     return _at_true_share(p, is_planted[keep].mean()), better
 
-# %% ../nbs/25_labels.ipynb #1abe1519
+# %% ../nbs/25_labels.ipynb #84a79685
 def _vectors_and_table(vectors, table):
     "Numbers (N, D) and their rows, of arrays or of what has both"
     if table is None: table = vectors.table
@@ -138,6 +138,7 @@ def _judged_sets(table):
         y, names = pd.factorize(part.label)
         if len(names) > 1 and len(y) >= 10: yield part.index.to_numpy(), torch.from_numpy(y), names
 
+# %% ../nbs/25_labels.ipynb #334bb651
 def suspects(
     vectors,  # (N, D) array or tensor, or what has a `table`: `Embeddings`, a `FeatureSet`
     table: pd.DataFrame | None = None,  # N rows with `image`, `label` and `dataset`; None: that of `vectors`
@@ -158,7 +159,7 @@ def suspects(
     own = table.loc[found.row, ['image', *CLASS]].reset_index(drop=True)
     return pd.concat([found.row, own, found.suggestion, found.score], axis=1)
 
-# %% ../nbs/25_labels.ipynb #1abe1521
+# %% ../nbs/25_labels.ipynb #be19f51b
 def _mixing(y, ids, n):
     "(C, C) sparse: neighbors of the pictures of a class by their class"
     from scipy.sparse import coo_array
@@ -180,6 +181,7 @@ def _similar(x, y, n, k):
     both = both.groupby(['a', 'b']).score.agg(['min', 'size']).reset_index()
     return both[both['size'] == 2]
 
+# %% ../nbs/25_labels.ipynb #a49386ee
 def similar_classes(
     vectors,  # as in `suspects`
     table: pd.DataFrame | None = None,

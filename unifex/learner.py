@@ -53,6 +53,7 @@ def _save_embedder(embedder, folder):
         embedder.save(elsewhere)
         raise OSError(f'{e}: the trained embedder is saved in {elsewhere}') from None
 
+# %% ../nbs/37_learner.ipynb #c1d1395e
 class _Steps:
     "Does one thing after the other, and remembers what failed"
     def __init__(self): self.failed = {}  # what could not be made -> why, and how to make it
@@ -222,6 +223,7 @@ def _with_names(cfg, data, overrides):
     can_load = not elsewhere or cfg.dataset.root
     return [data, *names] if can_load and not is_root else data
 
+# %% ../nbs/37_learner.ipynb #fbb7c3aa
 def _asks_for_sampler(cfg, overrides):
     "Whether the caller or the configuration's file says in which order the pictures come"
     return bool({'sampler', 'dataloader__sampler'} & set(overrides)) or 'sampler' in cfg.dataloader.model_fields_set
@@ -388,6 +390,7 @@ def zero_shot_unifex(
     if cfg.model.cloud_upload: _send(run)
     return run
 
+# %% ../nbs/37_learner.ipynb #2272c8b2
 def _save_zero_shot(cfg, embedder, data, folder):
     "Write the embedder and, where there are pictures, their index and scores; returns where the run lies then"
     steps = _Steps()

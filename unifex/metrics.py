@@ -154,7 +154,7 @@ def bootstrap_mean(
     groups=None,  # (Q,) keys: draw whole groups, such as classes; None: draw queries
     level: float = 0.95,  # share of the means that the interval holds
     n_boot: int = 1000,  # samples
-    seed: int = 42,
+    seed: int = 42,  # of the draws
     max_bytes: int = 2**27,  # working memory, about
     weights=None,  # (Q,) of the queries; None: all alike
 ) -> np.ndarray:  # (3,) or (3, M) float64: mean, low, high; nan where nothing is left

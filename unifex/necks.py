@@ -79,7 +79,13 @@ class Projection(Neck):
     name = 'proj_layer'
     trained = True
 
-    def __init__(self, in_dim: int, out_dim: int = 64, dropout: float = 0.2, power: float | None = None):
+    def __init__(
+        self,
+        in_dim: int,  # width of the features
+        out_dim: int = 64,  # width of the embedding
+        dropout: float = 0.2,  # share of features dropped in training
+        power: float | None = None,  # signed power taken first
+    ):
         super().__init__(in_dim, out_dim, dropout, power)
         self.drop = nn.Dropout(dropout)
         self.linear = nn.Linear(in_dim, out_dim)

@@ -100,6 +100,7 @@ def _log1p_sum_exp(z: Tensor, pairs: Tensor) -> tuple[Tensor, Tensor]:
     total = e.sum(1, keepdim=True) + (-top).exp()
     return (top + total.log())[:, 0], e.div_(total)
 
+# %% ../nbs/14_pair_losses.ipynb #25e1a753
 class MultiSimilarity(PairLoss):
     "The more a pair is out of place among a picture's pairs, the more it counts (arXiv 1904.06627)"
     limits = {
@@ -213,6 +214,7 @@ def _library_class(name: str) -> type:
     if name not in known: raise ValueError(f'pytorch-metric-learning has no loss {name!r}{nearest(name, known)}')
     return getattr(losses, name)
 
+# %% ../nbs/14_pair_losses.ipynb #1b865ece
 def _arguments(cls: type) -> dict:
     "Argument -> default of the constructor of a loss of the library, and of the losses it hands arguments on to"
     found = {}
@@ -226,7 +228,13 @@ def _arguments(cls: type) -> dict:
 class LibraryLoss(PairLoss):
     "A loss of pytorch-metric-learning as a head; its subclasses, from `library_loss`, know which"
 
-    def __init__(self, in_dim: int, n_classes: int, name: str, miner: str = '', **params):
+    def __init__(
+        self,
+        in_dim: int, n_classes: int,  # as in `PairLoss`
+        name: str,  # of a class in pytorch_metric_learning.losses
+        miner: str = '',  # of a class in pytorch_metric_learning.miners that picks the pairs; '': all of them
+        **params,  # arguments of the loss
+    ):
         super().__init__(in_dim, n_classes)
         self.name, self.params = name, params
         cls = _library_class(name)

@@ -44,6 +44,15 @@ def _rival(reports: dict[str, Report]) -> str | None:
     untrained = [name for name in untrained if ', all ' not in name] or untrained
     return max(untrained, key=lambda name: reports[name].overall.iloc[0], default=None)
 
+def _of_all_numbers(reports: dict[str, Report]) -> str:
+    "Whether the features as they are find more"
+    name = next((name for name in reports if ', all ' in name), None)
+    is_reduced = any(', pooled to ' in name for name in reports)
+    if not is_reduced or reports[name].overall.iloc[0] <= reports[_kept(reports)].overall.iloc[0]: return ''
+    return (f'All {name.split()[-1]} numbers of the backbone find more, {reports[name].overall.iloc[0]:.3f}: '
+            'a larger embedding_dim comes nearer to them.')
+
+# %% ../nbs/35_reading.ipynb #028ee9c3
 def _whether_it_helped(reports: dict[str, Report]) -> str:
     "The score with its interval, and that of what needs no training"
     kept, rival = _kept(reports), _rival(reports)
@@ -62,14 +71,6 @@ def _whether_it_helped(reports: dict[str, Report]) -> str:
     if row.low > 0: return f'{told} Training helped.'
     if row.high < 0: return f'{told} Training made it worse: take select=\'yes\', which keeps the untrained one then.'
     return f'{told} That may be chance: more classes would tell.'
-
-def _of_all_numbers(reports: dict[str, Report]) -> str:
-    "Whether the features as they are find more"
-    name = next((name for name in reports if ', all ' in name), None)
-    is_reduced = any(', pooled to ' in name for name in reports)
-    if not is_reduced or reports[name].overall.iloc[0] <= reports[_kept(reports)].overall.iloc[0]: return ''
-    return (f'All {name.split()[-1]} numbers of the backbone find more, {reports[name].overall.iloc[0]:.3f}: '
-            'a larger embedding_dim comes nearer to them.')
 
 # %% ../nbs/35_reading.ipynb #343a68cf
 def _what_is_mixed_up(report: Report, searched: pd.DataFrame, n: int = 3) -> str:

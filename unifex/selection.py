@@ -64,6 +64,7 @@ def set_aside_scores(
         parts.append(rows.assign(**found))
     return pd.concat(parts, ignore_index=True)
 
+# %% ../nbs/36_selection.ipynb #7e2adf49
 def _held_out_search(table):
     "What is the same for all candidates: (mask, table) of the queries and of the pictures searched, and what does not count"
     query, index = query_index(table)

@@ -199,6 +199,7 @@ async def neighbors(self: _Answers, request, vector):
 # %% ../nbs/40_serve.ipynb #5779ef4d
 @patch
 def about(self: _Answers, request):
+    "What there is: how many pictures, labels, the domains, and the limits of a question"
     text = f'{self.index.count(self.where):,} pictures'
     domains, n_labels = [*self.values('domain').head(100).items()], len(self.values('label'))
     return _json({'limit': self.limit, 'k': self.k, 'most': self.most, 'text': text, 'domains': domains,
@@ -210,6 +211,7 @@ def labels(self: _Answers, request):
     counts, text = self.values('label'), request.query_params.get('text', '').lower()
     return _json([*counts[[text in label.lower() for label in counts.index]].head(20).items()])
 
+# %% ../nbs/40_serve.ipynb #5779ef4e
 def _id(request) -> int:
     "The id that is asked for; KeyError where it is no id"
     number = request.path_params['id']
@@ -225,21 +227,25 @@ _MISSING = KeyError, IndexError, OSError, ImageError
 
 @patch
 def picture(self: _Answers, request):
+    "A small JPEG"
     try: return _response(self.thumbnail(self._file(request)), 'image/jpeg')
     except _MISSING: return _error('no such picture', 404)
 
 @patch
 def original(self: _Answers, request):
+    "A JPEG of full size"
     try: return _response(_jpeg(self._file(request), max_pixels=self.max_pixels, quality=95), 'image/jpeg')
     except _MISSING: return _error('no such picture', 404)
 
 @patch
 def row(self: _Answers, request):
+    "What is known of a picture"
     try: return _json(_records(self.index.rows([_id(request)]), ['id', 'label', 'domain', 'image'])[0])
     except _MISSING: return _error('no such picture', 404)
 
 @patch
 async def like(self: _Answers, request):
+    "The neighbors of a picture of the index"
     try: vector = await self.vector(_id(request))
     except KeyError: return _error('no such picture', 404)
     return await self.neighbors(request, vector)
@@ -273,11 +279,13 @@ async def _uploaded(self: _Answers, request) -> np.ndarray:
 
 @patch
 async def search(self: _Answers, request):
+    "The neighbors of an upload"
     try: return await self.neighbors(request, await self._uploaded(request))
     except _Refused as e: return _error(*e.args)
 
 @patch
 async def upload(self: _Answers, request):
+    "The vector of an upload"
     try: vector = await self._uploaded(request)
     except _Refused as e: return _error(*e.args)
     if np.isfinite(vector).all(): return _json({'vector': vector.tolist()})
@@ -294,6 +302,7 @@ _NO_QUERY = TypeError, ValueError, AttributeError, OverflowError, RecursionError
 
 @patch
 async def together(self: _Answers, request):
+    "The neighbors of the mean of several vectors and pictures"
     try:
         asked = json.loads(await self._body(request))
         vectors, ids = asked.get('vectors', []), asked.get('ids', [])
@@ -355,6 +364,7 @@ def _in_background(make) -> asyncio.Future:
 
 @patch
 async def map(self: _Answers, request):
+    "Where each picture lies on the map"
     version = self.index.lance.version
     if version not in self.drawn: self.drawn = {version: _in_background(self._draw)}
     try: return _response(await asyncio.shield(self.drawn[version]), 'application/json')

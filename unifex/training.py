@@ -27,6 +27,7 @@ from fastai.torch_core import set_seed
 from fastcore.foundation import L
 from torch import Tensor, nn
 
+# %% ../nbs/36_training.ipynb #67137710
 from .backbones import create_backbone, freeze
 from .callbacks import (
     EMA, KeepBest, PrintLoss, RetrievalMetric, TrainingError, Unfreeze, alternate, lp_ft, lr_schedule)
