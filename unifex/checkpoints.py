@@ -25,7 +25,7 @@ from .callbacks import RaiseOnNaN, TrainingError, averaged_weights
 from .core import atomic_path, printable
 from .distributed import barrier, ranks
 
-# %% ../nbs/34_checkpoints.ipynb #5aeb2f1b
+# %% ../nbs/34_checkpoints.ipynb #e9cd4b90
 class ResumableLearner(Learner):
     "A Learner that can start in the middle of an epoch and end in the middle of one"
     start = 0, 0  # the epoch to start with, and the batch within it

@@ -30,9 +30,6 @@ from .core import as_root, atomic_path, default_device, plain_root
 from .training import (
     Training, TrainingData, config_backbone, load_data, prepare_data, rows_key, side_by_side_key, train_many)
 
-# %% ../nbs/38_comparison.ipynb #0cc1a9a1
-_COLORS = ['#d55e00', '#0072b2', '#009e73', '#cc79a7', '#e69f00', '#56b4e9']  # of backbones, told apart by all eyes
-
 # %% ../nbs/38_comparison.ipynb #ff2f18ad
 def grid(
     **values,  # lists of values, by the name of the override
@@ -180,6 +177,7 @@ def _good_processes(n: int, seconds: float, data: TrainingData, device: str | No
     apart = 15 + 1.3*seconds*n/processes  # a single thread is slower than two
     return processes if apart < seconds*n else 1
 
+# %% ../nbs/38_comparison.ipynb #7f782fe3
 def _jobs(runs: dict, data: TrainingData, shared: Config, folder: str) -> dict[str, dict]:
     "What the workers are told; the table of `data` is written to `folder`"
     table = Path(folder)/'table.parquet'
@@ -270,6 +268,9 @@ def summarize_runs(
     means.insert(1, 'spread', (groups[score].max() - groups[score].min())/2)
     return means.sort_values(score, ascending=False)
 
+# %% ../nbs/38_comparison.ipynb #0cc1a9a1
+_COLORS = ['#d55e00', '#0072b2', '#009e73', '#cc79a7', '#e69f00', '#56b4e9']  # of backbones
+
 # %% ../nbs/38_comparison.ipynb #1486de91
 def _variant_name(variant: pd.Series) -> str:
     "The values of a variant, numbers with their key; without those it does not have"
@@ -281,6 +282,7 @@ def _variant_name(variant: pd.Series) -> str:
 
 def _millions(n: float) -> str: return f'{n/1e6:.3g} M'
 
+# %% ../nbs/38_comparison.ipynb #3b7ace1b
 def plot_comparison(
     rows: pd.DataFrame,  # from `compare`
     score: str = 'mMP@5',  # column of the score
