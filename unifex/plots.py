@@ -219,12 +219,11 @@ def _check_table(report, index):
     "`ValueError` where the table `index` cannot be the one that the report was made with"
     n = report.settings['n_index']
     if len(index) != n: raise ValueError(f'the report was made with an index of {n:,} pictures, not of {len(index):,}')
-    nearest = report.neighbors[:, 0]
-    found = nearest >= 0
-    (own, classes), = exclusion_keys(report.per_query, index, 'class')
-    is_hit = (own[found] == classes[nearest[found]]) & (own[found] >= 0)
-    was_hit = report.per_query[report.overall.index[1]].to_numpy()[found] > 0
-    if (is_hit == was_hit).all(): return
+    found = report.neighbors[:, 0] >= 0
+    query, nearest = report.per_query[found], index.iloc[report.neighbors[found, 0]]
+    was_hit = query[report.overall.index[1]].to_numpy() > 0
+    same = [query[column].astype(str).to_numpy() == nearest[column].astype(str).to_numpy() for column in ('label', 'dataset')]
+    if not (was_hit & ~same[0] | ~was_hit & same[0] & same[1]).any(): return
     raise ValueError('the table is not that of the index the report was made with: nearest pictures have other classes '
                      'there; give it in the same order, as index.table')
 
