@@ -113,7 +113,7 @@ def code_cells(nb):
 def shell_blocks():
     "(heading, text) of each sh or bash block of README.md."
     heading, found = '', []
-    for m in re.finditer(r'^#+ +(.*)$|^```(\w*)\n(.*?)^```', (ROOT/'README.md').read_text(encoding='utf-8'), flags=re.M | re.S):
+    for m in re.finditer(r'^#+ +([^\n]*)$|^```(\w*)\n(.*?)^```', (ROOT/'README.md').read_text(encoding='utf-8'), flags=re.M | re.S):
         if m[1]: heading = m[1].strip()
         elif m[2] in ('sh', 'bash'): found.append((heading, m[3].strip()))
     return found

@@ -245,7 +245,7 @@ def compare(
     with tqdm(total=len(runs), desc='comparing', unit=' trainings', disable=not progress) as bar, _WorkerPool() as pool:
         for group in _groups(configs):
             shared = override(configs[group[0]], seed=cfg.seed)
-            prepared = prepare_data(shared, config_backbone(shared), *load_data(shared, data))
+            prepared = prepare_data(shared, config_backbone(shared), *load_data(shared, data), progress)
             pictures = rows_key(prepared.table)
             keys |= {i: _run_key(configs[i], pictures) for i in group}
             todo = {keys[i]: runs[i] for i in group if keys[i] not in rows}

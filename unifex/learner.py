@@ -185,7 +185,8 @@ def _better_here(device: torch.device, hub: bool) -> str:
 def _say_default(cfg):
     "Which preset was taken without being asked for, and what would be better"
     b, device = cfg.model.backbone, config_device(cfg)
-    print(f'preset {cfg.model.name}: {b.model_name} at {b.img_size} pixels on {device}, for photographs; '
+    size = f' at {b.img_size} pixels' if b.img_size else ''
+    print(f'preset {cfg.model.name}: {b.model_name}{size} on {device}, for photographs; '
           f'for icons, logos and drawings take icons\n{_better_here(device, _hub_answers())}')
 
 # %% ../nbs/37_learner.ipynb #805bc8f8
@@ -281,7 +282,7 @@ def _n_bytes(cfg, backbone, n):
     trained = 0 if cfg.model.backbone.freeze else 3*model  # with both moments of the optimizer
     return 2*model + trained + 4*n*cfg.model.embedding_dim
 
-def _start(cfg, data, output_dir, overwrite):
+def _start(cfg, data, output_dir, overwrite, progress):
     "The run's folder, and all that is needed to train"
     _check(cfg)
     folder = _run_folder(output_dir, cfg)
@@ -292,7 +293,7 @@ def _start(cfg, data, output_dir, overwrite):
     config_embedder(cfg, backbone)
     rank0_only(check_place, folder, _n_bytes(cfg, backbone, len(table)))
     folder = rank0_only(claim_run, folder, cfg, overwrite)
-    data = prepare_data(cfg, backbone, table, root)
+    data = prepare_data(cfg, backbone, table, root, bool(progress))
     rank0_only(tidy_checkpoints, folder/'checkpoints', rows_key(data.table) if overwrite else None)
     return folder, data
 
@@ -336,7 +337,7 @@ def train_unifex(
     if alone and cfg.train.data_parallel and torch.cuda.device_count() > 1:
         print('train.data_parallel: this process is alone and takes one GPU; '
               'unifex_train or accelerate launch start one for each')
-    folder, data = _start(cfg, data, output_dir, overwrite)
+    folder, data = _start(cfg, data, output_dir, overwrite, progress)
     if progress and ranks()[0] == 0: print(printable(_describe(data)))
     training = train(cfg, data, progress, folder, cbs)
     if selects(cfg):
@@ -374,6 +375,7 @@ def zero_shot_unifex(
     data=None,  # as in `train_unifex`; None: the configuration's data sets for 'pca', and none for 'pooling'
     output_dir: str | Path = 'results',  # the model gets a folder of its own below
     overwrite: bool = False,  # replace another run of that name, once the new one is whole
+    progress: bool = True,  # bars while pictures are read
     **overrides,  # values of the configuration
 ) -> Run:  # with an index and scores where there are pictures
     "An embedder that nothing was trained for, in a folder of its own; scored where pictures are held out"
@@ -385,7 +387,7 @@ def zero_shot_unifex(
     backbone = config_backbone(cfg)
     check_place(folder, _n_bytes(cfg, backbone, len(table) if has_pictures else 0))
     folder = claim_run(folder, cfg, overwrite)
-    data = prepare_data(cfg, backbone, table, root) if has_pictures else None
+    data = prepare_data(cfg, backbone, table, root, progress) if has_pictures else None
     run = Run(_save_zero_shot(cfg, _fit_neck(cfg, data, backbone), data, folder))
     if cfg.model.cloud_upload: _send(run)
     return run
@@ -431,7 +433,7 @@ def quickstart(
     if seeds < 1: raise ValueError(f'seeds must be 1 or more, not {seeds}')
     cfg = load_config('quickstart', **overrides)
     init_ranks(cfg.train.device)
-    folder, data = _start(cfg, None, output_dir, overwrite)
+    folder, data = _start(cfg, None, output_dir, overwrite, progress)
     first = train(cfg, data, progress)
     rank0_only(_save_embedder, first.embedder, folder)
     others = train_many([override(cfg, seed=cfg.seed + i) for i in range(1, seeds)], data, progress)

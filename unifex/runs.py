@@ -637,6 +637,48 @@ def _recipe_section(cfg):
     }
     return _markdown_table(['', ''], rows.items())
 
+# %% ../nbs/35_runs.ipynb #4a481515
+def _score_section(results, table):
+    "What was found of the held-out pictures, and what these are"
+    query, index = query_index(table)
+    if not query.any(): return 'Nothing was held out, so there are none.'
+    held = table[query]
+    n_classes = held.groupby(['dataset', 'label']).ngroups
+    unseen = ', none of which was trained on,' if (held.class_id < 0).all() else ''
+    where = 'among themselves' if index is None else 'the index'
+    scores = results[[c for c in results if ' ' not in c]].round(4)
+    rows = _markdown_table(['', *scores], scores.reset_index().to_numpy().tolist())
+    return f'{len(held):,} held-out pictures of {n_classes:,} classes{unseen} search {where}.\n\n{rows}'
+
+_MADE_AGAIN = (
+    'The scores are of the neck in `judged/`. The neck of the embedder was made in the same way, of the held-out pictures '
+    'as well, so nothing can be measured on those.')
+
+_PICTURES = {'loss.png': 'Loss of the training, and score of the held-out pictures',
+             'retrieval.png': 'Held-out pictures, each with the nearest that were found'}
+
+@patch
+def model_card(
+    self: Run,
+    address: str = '',  # where it is to lie
+    license: str = '',  # of what is given away, see `embedder_card`
+    pictures: Iterable[str] = ('loss.png',),  # of the run, those that lie beside the card: also 'retrieval.png'
+) -> str:  # Markdown under a block of metadata
+    "The README of the run on a hub: use, data, recipe, scores, pictures, license"
+    sections = {}
+    if (self.folder/'index').exists():
+        names = self.config.dataset.names + _sources(self.config)
+        sections['Data'] = _data_section(self.embeddings.table, names)
+    if (self.folder/'head.safetensors').exists():
+        sections['Recipe'] = f'{_recipe_section(self.config)}\n\nAll of it is in `config.yaml`.'
+    if (self.folder/'results.csv').exists():
+        sections['Scores'] = _score_section(self.results, self.embeddings.table)
+        if (self.folder/'judged').exists(): sections['Scores'] += '\n\n' + _MADE_AGAIN
+    shown = [f'![{_PICTURES[name]}]({name})' for name in pictures if name in _PICTURES and (self.folder/name).exists()]
+    if shown: sections['Pictures'] = '\n\n'.join(shown)
+    more = '\n\n'.join(f'## {title}\n\n{text}' for title, text in sections.items())
+    return embedder_card(self.embedder.card, address, license, more)
+
 # %% ../nbs/35_runs.ipynb #73ebd4fa
 def cloud_hub(
     cfg: Config,
@@ -654,3 +696,38 @@ def cloud_hub(
     hub, name = hub_and_name(address, **kwargs)
     hub.check()
     return hub, '/'.join(filter(None, (name, model.name if on_drive else '')))
+
+# %% ../nbs/35_runs.ipynb #728912a3
+_GIVEN = ('embedder.pt', 'results.csv', 'selection.csv', 'log.csv', 'classes.csv', 'head.safetensors', 'loss.png',
+          'summary.txt', 'open_set.csv', 'judged/neck.json', 'judged/neck.safetensors')
+
+def _public_config(cfg):
+    "`cfg` without the paths of this machine"
+    data = [Path(path).name for path in _sources(cfg)]
+    return override(cfg, folder_id='', client_secret_path='', token_path='',
+                    dataset__root='', dataset__data=data[0] if len(data) == 1 else data, train__store='')
+
+@patch
+def push(
+    self: Run,
+    address: str = '',  # 'hf:owner/name', 'gdrive:FOLDER_ID/name'; '': where its configuration says
+    license: str = '',  # of what is given away, see `embedder_card`
+    readme: str = '',  # in place of `Run.model_card`
+    checkpoints: bool = False,  # those of an epoch or step that are still here, too
+    more: tuple[str, ...] = (),  # further files or folders of the run, such as 'index' or 'retrieval.png'
+    **kwargs,  # of the hub, such as `private=False`
+) -> list[Uploaded]:
+    "Send the run to a hub, going on where an earlier push broke off; `HubError` says what would help"
+    _existing(self.folder, 'embedder')
+    if address: hub, below = hub_and_name(address, **kwargs)
+    else: hub, below = cloud_hub(override(self.config, cloud_upload=True), **kwargs)
+    if checkpoints: more = (*more, *(f'checkpoints/{p.name}' for p in sorted(self.folder.glob('checkpoints/*-*'))))
+    files = files_of(self.folder/'embedder') | {n: self.folder/n for n in _GIVEN if (self.folder/n).exists()}
+    if 'index' in more and (self.folder/'judged').exists(): more = (*more, 'judged/index')
+    for name in more: files |= files_of(self.folder/name, name)
+    with tempfile.TemporaryDirectory() as d:
+        readme = readme or self.model_card(f'{hub.address}/{below}'.rstrip('/'), license, files)
+        files['README.md'] = write_text(Path(d)/'README.md', readme)
+        files['config.yaml'] = save_config(_public_config(self.config), Path(d)/'config.yaml')
+        named = {f'{below}/{name}'.lstrip('/'): path for name, path in files.items()}
+        return hub.push_files(named)

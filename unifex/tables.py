@@ -14,6 +14,7 @@ import os
 import re
 import unicodedata
 import warnings
+from collections.abc import Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -432,10 +433,10 @@ def _statistics(rows, by):
 
 def summarize(
     table: pd.DataFrame,  # annotation table
-    by=('domain', 'dataset'),  # columns to group by
+    by: str | Sequence[str] = ('domain', 'dataset'),  # columns to group by
 ) -> pd.DataFrame:  # a row a group, and one for `all`
     "Images, classes, and images a class: fewest, median, most, and how many classes have a single one"
-    by = list(by)
+    by = [by] if isinstance(by, str) else list(by)
     number = table.reindex(columns=CLASS).groupby(CLASS, observed=True, sort=False).ngroup()
     rows = table[by].astype(object).fillna('').assign(_class=number.where(number >= 0))
     everything = rows.assign(**{c: 'all' if c == by[0] else '' for c in by})

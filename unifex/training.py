@@ -284,18 +284,19 @@ def prepare_data(
     backbone: nn.Module,  # from `config_backbone`
     table: pd.DataFrame,  # from `load_data`
     root: str | Path,  # what its paths are relative to
+    progress: bool = True,  # bars while pictures are read
 ) -> TrainingData:
     "Hold out, and run a frozen backbone over the pictures; unreadable ones are printed and left out"
     own_split = 'split' in table and bool(split_mask(table, 'train').any())
     table = config_split(cfg, table)
-    extract = _extractor(cfg, backbone, root)
+    extract = _extractor(cfg, backbone, root, progress=progress)
     reading = dict(num_workers=cfg.dataloader.num_workers, max_pixels=cfg.dataset.max_pixels)
     features = views = prior = copies = None
     if cfg.model.backbone.freeze and cfg.train.cache != 'no':
         features = extract(table=table)
         kept, failed = features.table, features.failed
     else:
-        kept, failed = _readable(table, root, **reading)
+        kept, failed = _readable(table, root, progress=progress, **reading)
     _tell_failed(failed, len(table))
     kept = add_class_ids(kept)  # a class may have lost all its pictures
     if _GIVEN in kept: own_split = kept.pop(_GIVEN).to_numpy(bool)
