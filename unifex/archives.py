@@ -22,7 +22,7 @@ from pathlib import Path, PurePosixPath
 ARCHIVES = '.zip', '.tar', '.parquet', '.pq', '.arrow'  # that are read in place
 
 def split_archive(
-    path: str | Path,
+    path: str | Path,  # perhaps below a file
 ) -> tuple[str, str] | None:  # the file, and the rest of the path with forward slashes; None where no part is a file
     "A path below a file in its two parts"
     head, parts = os.path.normpath(os.fspath(path)), []
@@ -96,8 +96,8 @@ def holds_pictures(
     return _is_bytes(kind)
 
 def bytes_column(
-    schema: 'pa.Schema',
-    column: str,  # '': the first
+    schema: 'pa.Schema',  # columns of a file, from `rows_schema`
+    column: str,  # the one that is wanted; '': the first that holds pictures
     where: str,  # the table, for the message
 ) -> str:
     "The column with the bytes of pictures; ValueError where there is none"

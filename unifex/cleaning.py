@@ -292,7 +292,7 @@ def save_sheet(
     findings: pd.DataFrame,  # from `find_problems`
     path,  # .html file to write
     root=None,  # folder that the paths of the pictures are relative to
-    title: str = 'What was found',
+    title: str = 'What was found',  # heading of the page
     most: int = 100,  # findings of a kind that are shown; the list that the page saves has all
     size: int = 200,  # longer side of the pictures
     num_workers: int = 4,  # threads

@@ -262,7 +262,7 @@ def load_dataset(
     max_images: int | None = None,  # keep at most so many pictures a class
     n_classes: int | None = None,  # keep at most so many classes, of each data set named in the rows
     n_images: int | None = None,  # keep at most so many rows, likewise
-    seed: int = 42,
+    seed: int = 42,  # of the draw
 ) -> pd.DataFrame:  # paths relative to `dataset_root(key, root)`
     "A data set, or a part of it, as an annotation table"
     card = get_card(key)

@@ -170,7 +170,7 @@ def _check_address(x):
 
 def as_pictures(
     x,  # see `Embedder.embed`
-    root: str | Path | None = None,  # likewise
+    root: str | Path | None = None,  # what a table's paths are relative to; None: its folder, or the current one
 ) -> Pictures:
     "What was given, whatever it came as; TypeError where it holds no pictures"
     if isinstance(x, Pictures): return x

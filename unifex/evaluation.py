@@ -481,7 +481,7 @@ def intervals(
     self: Report,
     level: float = 0.95,  # share of the resampled means that lie inside
     n_boot: int = 1000,  # draws
-    seed: int = 42,
+    seed: int = 42,  # of the draws
 ) -> pd.DataFrame:  # rows as in `to_frame`, columns such as 'R@1 low', 'R@1 high'
     "Bootstrap intervals of the means, whole classes drawn"
     names = list(self.overall.index)
@@ -607,7 +607,7 @@ def compare(
     other: Report,  # of another model: the same queries under the same protocol
     level: float = 0.95,  # of the interval
     n_boot: int = 1000,  # draws of classes
-    seed: int = 42,
+    seed: int = 42,  # of the draws
 ) -> pd.DataFrame:  # a row a measure: this, other, difference, low, high
     "This report against another: paired differences with their bootstrap interval"
     compare_reports({'this': self, 'other': other})  # refuses what differs in more than the model

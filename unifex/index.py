@@ -846,7 +846,7 @@ def remove(self: Index,
 @patch
 def update(self: Index,
     where: str,  # SQL condition: the rows that change
-    **values,  # by column
+    **values,  # what is to stand there, by column
 ) -> int:  # how many
     "Change what is known of pictures"
     unknown = [c for c in values if c not in self.columns]
@@ -1022,9 +1022,9 @@ def build(self: Index,
 # %% ../nbs/23_index.ipynb #1adadd3e
 @patch
 def recall(self: Index,
-    k: int = 10,  # neighbors
+    k: int = 10,  # neighbors of each
     n: int = 100,  # pictures of the index that are searched with
-    seed: int = 42,
+    seed: int = 42,  # of the draw
 ) -> float:  # 1 where there is no IVF
     "The share of the true neighbors that a search finds; a warning says what to turn where it is below .95"
     found = _share_found(self, *_sample(self, k, n, seed))

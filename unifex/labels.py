@@ -145,7 +145,7 @@ def suspects(
     min_score: float = .5,  # only labels that are wrong with at least this probability; 0: all that can be judged
     groups=None,  # (N,) numbers: pictures of a group do not vote for each other, see `copy_groups`
     k: int = 10,  # neighbors that vote
-    seed: int = 0,
+    seed: int = 0,  # of the labels that are replaced on trial
 ) -> pd.DataFrame:  # row of the table, image, dataset, label, suggestion, score: the probability; best first
     "Labels that are probably wrong, by four votes without the picture itself"
     vectors, table = _vectors_and_table(vectors, table)
@@ -184,7 +184,7 @@ def _similar(x, y, n, k):
 # %% ../nbs/25_labels.ipynb #a49386ee
 def similar_classes(
     vectors,  # as in `suspects`
-    table: pd.DataFrame | None = None,
+    table: pd.DataFrame | None = None,  # as in `suspects`
     min_score: float = .5,  # of 1: how far the neighbors of two classes are mixed
     k: int = 10,  # neighbors of each picture
 ) -> pd.DataFrame:  # dataset, label, other, score; best first
@@ -224,7 +224,7 @@ def _parted(x, half):
 # %% ../nbs/25_labels.ipynb #1abe1526
 def mixed_classes(
     vectors,  # as in `suspects`
-    table: pd.DataFrame | None = None,
+    table: pd.DataFrame | None = None,  # as in `suspects`
     min_score: float = .8,  # of 1: how little the halves have in common
 ) -> pd.DataFrame:  # dataset, label, score, row and other: typical of each half, part: the smaller's share
     "Classes that are likely two; best first"

@@ -162,7 +162,7 @@ def _target_cosines(head: CosineHead, x: Tensor, y: Tensor) -> Tensor:
     return (centers * x).sum(-1).max(0).values
 
 def loss_and_hits(
-    head: CosineHead,
+    head: CosineHead,  # whose loss it is
     x: Tensor,  # (B, D) raw embeddings
     y: Tensor,  # (B,) integer labels
 ) -> tuple[Tensor, Tensor]:  # loss (scalar, fp32; 0 for an empty batch), nearest to its own class (B,) bool
@@ -183,7 +183,7 @@ def loss_and_hits(
 # %% ../nbs/13_lean_loss.ipynb #775301e7
 @torch.no_grad()
 def nearest_classes(
-    head: CosineHead,
+    head: CosineHead,  # trained
     x: Tensor,  # (B, D) embeddings
     k: int = 5,  # so many classes; fewer where the head has fewer
 ) -> tuple[Tensor, Tensor]:  # cosines (B, k), fp32, falling, and labels (B, k)
@@ -205,7 +205,7 @@ def nearest_classes(
 # %% ../nbs/13_lean_loss.ipynb #2a12e4c5
 @torch.no_grad()
 def outliers(
-    head: CosineHead,
+    head: CosineHead,  # trained
     x: Tensor,  # (N, D) embeddings of the training pictures
     y: Tensor,  # (N,) labels
     max_angle: float | None = None,  # doubt also what is further than so many degrees; the paper drops beyond 75

@@ -153,7 +153,7 @@ def bootstrap_mean(
     scores,  # (Q,) or (Q, M) scores, as the functions above give them; a row with nan is left out
     groups=None,  # (Q,) keys: draw whole groups, such as classes; None: draw queries
     level: float = 0.95,  # share of the means that the interval holds
-    n_boot: int = 1000,  # samples
+    n_boot: int = 1000,  # samples drawn
     seed: int = 42,  # of the draws
     max_bytes: int = 2**27,  # working memory, about
     weights=None,  # (Q,) of the queries; None: all alike
@@ -183,7 +183,7 @@ def mean_by(
     groups=None,  # (Q,) drawn as a whole by the bootstrap, see `bootstrap_mean`
     n_boot: int = 1000,  # samples; 0: no intervals, for very many keys
     level: float = 0.95,  # share of the means that an interval holds
-    seed: int = 42,
+    seed: int = 42,  # of the draws
 ) -> pd.DataFrame:  # a row a key, in order of appearance: queries, skipped, mean, low, high
     "Means of a score over the queries of each key"
     if groups is None: groups = np.arange(len(keys))
@@ -230,9 +230,9 @@ def micro_ap(
 
 # %% ../nbs/20_metrics.ipynb #ecda2a04
 def auroc(
-    scores,  # (Q,) of the first answer to each query
-    has_match,  # (Q,) bool
-    weights=None,  # (Q,)
+    scores,  # (Q,) of the first answer to each query, larger is surer
+    has_match,  # (Q,) bool, whether the index has a picture of the query's class
+    weights=None,  # (Q,) of the queries; None: all alike
 ) -> float:  # 0..1; nan where all queries have a match, or none
     "How often a query with a match has a higher score than one without; ties count half"
     scores, match, _, weights = _check_answers(scores, has_match, has_match, weights)
@@ -245,10 +245,10 @@ def auroc(
 # %% ../nbs/20_metrics.ipynb #ec852a4c
 def recall_at_precision(
     scores,  # (Q,) of the first answer to each query
-    is_right,  # (Q,) bool
-    has_match,  # (Q,) bool
+    is_right,  # (Q,) bool, whether it is of the query's class
+    has_match,  # (Q,) bool, whether the index has a picture of the query's class
     precision: float = .9,  # of the answers shown
-    weights=None,  # (Q,)
+    weights=None,  # (Q,) of the queries; None: all alike
 ) -> tuple[float, float]:  # recall, and the lowest score that is shown; 0 and inf where no line is that precise
     "The share of the queries with a match that get it, and where the line is, when so many answers are to be right"
     if not 0 < precision <= 1: raise ValueError(f'precision is a share above 0 and up to 1, not {precision}')

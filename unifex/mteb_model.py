@@ -21,7 +21,7 @@ class MTEBModel:
     "An `Embedder` as mteb takes models: `mteb.evaluate(MTEBModel(embedder), tasks)`"
     def __init__(
         self,
-        embedder: Embedder,
+        embedder: Embedder,  # trained or not
         name: str = 'unifex/embedder',  # 'owner/name', under which mteb keeps the results
         revision: str = '1',  # of the model; results of another revision are kept apart
     ):

@@ -112,7 +112,7 @@ def measures(
 @patch
 def to_frame(
     self: OpenSet,
-    precisions: tuple[float, ...] = (.8, .9, .95),
+    precisions: tuple[float, ...] = (.8, .9, .95),  # shares of right answers, a row each
     unknown: float = .5,  # see `OpenSet.threshold`
 ) -> pd.DataFrame:  # a row a precision: recall, threshold, low and high of the precision, answers and classes shown
     "What each precision costs, where its line is, and how many answers say so"

@@ -322,10 +322,10 @@ def _pair_cosines(query, index, exclude=('id',), n=20_000, seed=42):
 
 # %% ../nbs/24_plots.ipynb #1e1a7662
 def plot_similarities(
-    query: Embeddings,  # one side
-    index: Embeddings | None = None,  # the other; None: the queries
+    query: Embeddings,  # one picture of each pair
+    index: Embeddings | None = None,  # the other picture; None: from the queries, too
     exclude: str | tuple = ('id',),  # as in `evaluate`
-    bins: int = 60,
+    bins: int = 60,  # bars of a histogram
 ) -> Figure:
     "Histograms of the cosines of matches and non-matches, of at most 20,000 random pairs each"
     same, other = _pair_cosines(query, query if index is None else index, exclude)
@@ -389,8 +389,8 @@ def plot_map(
     method: str = 'pca',  # 'pca' or 'umap'
     by: str = 'domain',  # column that colors tell apart: the eight most frequent values, the rest gray
     thumbnails: int = 8,  # cells of the grid in each direction that may hold a picture
-    size: float = 5.,  # inches
-    seed: int = 42,
+    size: float = 5.,  # width in inches
+    seed: int = 42,  # of UMAP, and of the pictures that are laid on
 ) -> Figure:
     "A map of an embedding, with pictures laid on it"
     xy = _map_points(emb, method, seed)

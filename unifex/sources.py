@@ -45,7 +45,7 @@ def has_pictures(
     return any(holds_pictures(field.type) for field in schema)
 
 def class_names(
-    schema: 'pa.Schema',
+    schema: 'pa.Schema',  # columns of a file, from `rows_schema`
 ) -> dict[str, list[str]]:
     "Names of the classes, by column, as `datasets` keeps them in the metadata"
     data = (schema.metadata or {}).get(b'huggingface')
@@ -53,7 +53,7 @@ def class_names(
     return {name: f['names'] for name, f in features.items() if isinstance(f, dict) and f.get('_type') == 'ClassLabel'}
 
 def plain_columns(
-    schema: 'pa.Schema',
+    schema: 'pa.Schema',  # columns of a file, from `rows_schema`
 ) -> list[str]:
     "The columns of words and numbers"
     import pyarrow as pa

@@ -42,7 +42,7 @@ def draw_rows(
     by,  # columns whose values make a group, or (N,) numbers of the groups; []: all rows are one
     n,  # rows to draw from each group: a number, or (N,) numbers, the same within a group
     columns=('dataset', 'image'),  # what the draw depends on, besides the seed
-    seed: int = 42,
+    seed: int = 42,  # of the draw
 ) -> np.ndarray:  # (N,) booleans: all rows of the groups that have no more than `n`, and `n` of the others
     "Draw rows from each group, whatever the order of the table"
     if not len(table): return np.zeros(0, bool)
@@ -73,7 +73,7 @@ def sample_table(
     max_images: int | None = None,  # keep at most so many pictures a class
     n_classes: int | None = None,  # keep at most so many classes, of each data set
     n_images: int | None = None,  # keep at most so many rows, of each data set
-    seed: int = 42,
+    seed: int = 42,  # of the draw
     per: str = 'dataset',  # `n_classes` and `n_images` are for each 'dataset', each 'domain' or 'all' together
 ) -> pd.DataFrame:  # the rows kept, in their order
     "A part of `table`: `min_images`, then `n_classes`, `max_images`, `n_images`; None or 0 sets no limit"
@@ -106,7 +106,7 @@ def split_by_class(
     table: pd.DataFrame,  # annotation table
     n=None,  # classes to hold back: a number for every data set, or {data set: number}
     frac: float | None = None,  # or the share of every data set's classes
-    seed: int = 42,
+    seed: int = 42,  # of the draw
 ) -> tuple[pd.DataFrame, pd.DataFrame]:  # train and unseen, with `split` 'train' and 'query'
     "Hold back whole classes, drawn within each data set"
     if (n is None) == (frac is None): raise TableError('give one of n and frac')
@@ -125,7 +125,7 @@ def _by_class(values, table): return values.groupby([table.dataset, table.label]
 def split_images(
     table: pd.DataFrame,  # annotation table
     frac: float = .1,  # share of the pictures to hold back
-    seed: int = 42,
+    seed: int = 42,  # of the draw
 ) -> tuple[pd.DataFrame, pd.DataFrame]:  # train and val, with `split` set
     "Hold back pictures; every class keeps at least one to train on"
     require_labels(table, 'a split within classes')
@@ -137,7 +137,7 @@ def split_images(
 def split_query_index(
     table: pd.DataFrame,  # annotation table
     frac: float = .2,  # share of the pictures (or sources) of a class to search for
-    seed: int = 42,
+    seed: int = 42,  # of the draw
 ) -> tuple[pd.DataFrame, pd.DataFrame]:  # query and index, with `split` set
     "Split every class in two; a source stays whole, and each side gets one where there are two"
     require_labels(table, 'a split within classes')
@@ -152,7 +152,7 @@ def split_query_index(
 def split_by_domain(
     table: pd.DataFrame,  # annotation table
     frac: float = .2,  # share of the domains, at least one
-    seed: int = 42,
+    seed: int = 42,  # of the draw
 ) -> tuple[pd.DataFrame, pd.DataFrame]:  # train and unseen, with `split` 'train' and 'query'
     "Hold back whole domains"
     require_labels(table, 'a split by domain')
@@ -174,7 +174,7 @@ def hold_out(
     table: pd.DataFrame,  # annotation table
     valid: str = 'auto',  # 'classes', 'images', 'domains', 'none' or 'auto'
     frac: float = .2,  # share of the classes, of each class's pictures, or of the domains
-    seed: int = 42,
+    seed: int = 42,  # of the draw
 ) -> pd.DataFrame:  # with `class_id`, and with `split` 'train' or 'query' where the table brought none
     "The table with splits to train and judge by, and the numbers of the training classes"
     if valid not in _VALID: raise TableError(f'unknown valid={valid!r}{nearest(valid, _VALID)}')
@@ -234,7 +234,7 @@ def exclusions(
 def set_aside(
     table: pd.DataFrame,  # with `split`, as `hold_out` gives it
     frac: float,  # share of the training classes of each data set
-    seed: int,
+    seed: int,  # of the draw
 ) -> pd.DataFrame:  # with `class_id` anew
     "The table with a share of its training classes as `val`"
     training = table[split_mask(table, 'train')]
@@ -256,8 +256,8 @@ def _class_parts(table, n, seed):
 def set_aside_folds(
     table: pd.DataFrame,  # with `split`, as `hold_out` gives it
     by: str = 'classes',  # 'classes', 'images' or 'domains'
-    n: int = 5,  # parts
-    seed: int = 42,
+    n: int = 5,  # parts that take turns to be set aside
+    seed: int = 42,  # of the draw
     enough: int = 100,  # classes in a part that need no second one
 ) -> list[pd.DataFrame]:  # the training rows, `split` 'train' or 'query', with `class_id` anew
     "The training rows, with another part of them set aside in each table"

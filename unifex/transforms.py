@@ -86,7 +86,7 @@ def _pad(x, p, as_float, tracing):
 # %% ../nbs/06_transforms.ipynb #a5421207
 def resize(
     x: Tensor,  # (B, 3, H, W) or (3, H, W) uint8, any size
-    p: Preproc,  # how
+    p: Preproc,  # size, mode, crop and interpolation
     as_float: bool = False,  # go by way of floats also on the CPU; a trace always does
 ) -> Tensor:  # uint8 of the same rank, (..., size, size)
     "Squares of `p.size`, by `p.mode`; a picture of that size is left alone. Traceable for any input size"
@@ -116,7 +116,7 @@ class EvalTransform(nn.Module):
     "uint8 (B, 3, H, W) of any size -> normalized float (B, 3, size, size)"
     def __init__(
         self,
-        p: Preproc,  # how
+        p: Preproc,  # how pictures are made for the backbone
     ):
         super().__init__()
         self.p = p
