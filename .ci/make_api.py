@@ -14,7 +14,7 @@ HEAD = """# Names
 
 <!-- Made from unifex/*.py by .ci/make_api.py: edit the notebooks, not this file. -->
 
-Every public name, room by room in the way of the data, with the first line of its docstring. `unifex.doc(name)` prints what each argument is;
+Every public name, notebook by notebook in the order in which a picture travels, with the first line of its docstring. `unifex.doc(name)` prints what each argument is;
 the notebook shows it at work. Names in **bold** are at the front door: `from unifex import ...`.
 """
 
