@@ -138,7 +138,7 @@ def _find_folder(card, root):
     raise DatasetError(f"data set '{card.key}': no {paths}; {mend}")
 
 def has_dataset(
-    key: str,  # data set
+    key: str,  # data set: a key or alias of `DATASETS`
     root: str | Path,  # data root
 ) -> bool:
     "Whether a data set lies under `root`, in whole or in part: its folder, with at least one of its annotation files"
@@ -245,7 +245,7 @@ def _read_dataset(card, root):
 
 # %% ../nbs/04_datasets.ipynb #349ed7ae
 def dataset_root(
-    key: str,  # data set
+    key: str,  # data set: a key or alias of `DATASETS`
     root: str | Path | None = None,  # data root, where the data set does not bring its own
 ) -> Path:
     "The folder that the paths of `load_dataset(key, root)` are relative to"
@@ -869,7 +869,7 @@ def _read_challenge(folder):
 
 # %% ../nbs/04_datasets.ipynb #004f3157
 def expected_tree(
-    key: str,  # data set
+    key: str,  # data set: a key or alias of `DATASETS`
 ) -> str:  # a line a folder, annotation file and kind of picture
     "What should lie under the data root"
     card = get_card(key)
