@@ -200,7 +200,7 @@ def folder(table: pd.DataFrame, n_classes: int, seed: int) -> pd.DataFrame:
 
 def measure_folders(
     save: str | Path,  # CSV, written after each
-    sizes=(4, 10, 20, 40, 80),  # classes
+    sizes=(3, 10, 20, 40, 80),  # classes
     names=('groceries, new classes', 'coins', 'flags'),
     draws: int = 20,
     **overrides,
