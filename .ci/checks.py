@@ -4,7 +4,7 @@ Groups, in order: lint, readme, tests, old_torch, slow, export, wheel, install. 
 installs, the second one the built wheel with the offline weights, the newest fastai and fastcore, and no nbdev; one with torch 1.11 runs exports. Each line is a check with its time; a
 failed one shows the end of its log; the last line counts. A new check is a function that returns a note or raises `Failed`, and one
 `run.check(name, function)` in its group."""
-import argparse, json, os, re, shlex, shutil, signal, subprocess, sys, tempfile, time, traceback, zipfile
+import argparse, ast, json, os, re, shlex, shutil, signal, subprocess, sys, tempfile, time, traceback, zipfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -132,6 +132,9 @@ def lint(run):
         for nb in notebooks():
             for names, lines in code_cells(nb):
                 bad += [f'{shown(nb)}: {l!r} counts only on the first lines of a cell' for l in lines if re.match(r'#\| ?\w', l)]
+                said = [ast.unparse(o) for o in ast.parse('\n'.join(lines)).body] if any('warnings.' in l for l in lines) else []
+                bad += [f'{shown(nb)}: {o} also silences what nbdev_test runs after it in the same process; use catch_warnings'
+                        for o in said if o.startswith(('warnings.simplefilter(', "warnings.filterwarnings('ignore')"))]
             if re.search(r'"skip_exec: *true', nb.read_text(encoding='utf-8')): bad.append(f'{shown(nb)}: skip_exec skips every cell; flag the cells')
         if bad: raise Failed('\n'.join(bad))
     def names():
