@@ -420,7 +420,7 @@ _REFUSED = {  # what a name ends in -> what to do
     r'\.(7z|rar|gz|bz2|xz)': 'cannot be read in place; unpack it, or pack it as a zip',
     r'\.(tfrecords?|h5|hdf5|npz|npy|mat|pkl|lmdb|mdb|pt|beton)': 'write the pictures as files, or as Parquet',
 }
-SOURCE_ENDINGS = (  # of files that hold many pictures, read or refused
+SOURCE_ENDINGS = (  # endings of files that hold many pictures, read or refused
     *ARCHIVES, '.json', '.jsonl', '.ndjson', '.csv', '.tsv', '.gz', '.tgz', '.7z', '.rar')
 
 def _refuse(source):

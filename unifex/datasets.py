@@ -83,7 +83,7 @@ def _packaged_cards():
     return {card.key: card for card in cards}
 
 # %% ../nbs/04_datasets.ipynb #044b286e
-DATASETS = _packaged_cards()
+DATASETS = _packaged_cards()  # key -> card of the data sets that are known; `register_dataset` adds to it
 
 def register_dataset(
     card: DatasetCard | str | Path,  # a card, or the YAML file of one; it takes the place of one with the same key
