@@ -36,6 +36,15 @@ def arguments(function: ast.FunctionDef, skip: int = 0) -> str:
     return f"({', '.join(shown)})"
 
 
+def comment(node: ast.stmt, lines: list[str]) -> str:
+    "The comment that stands behind the first line of a constant, or on the line above it"
+    first = lines[node.lineno - 1]
+    beside = re.search(r'  # (.+)$', first[node.end_col_offset:] if node.end_lineno == node.lineno else first)
+    above = re.match(r'# (?!%%)(.+)$', lines[node.lineno - 2])
+    told = beside or above
+    return told[1] if told else ''
+
+
 def is_property(node) -> bool:
     marks = ' '.join(map(ast.unparse, node.decorator_list))
     return 'property' in marks or 'as_prop=True' in marks
@@ -46,6 +55,11 @@ def owner(node: ast.AST) -> str:
     if not isinstance(node, ast.FunctionDef) or not any(ast.unparse(d).startswith('patch') for d in node.decorator_list): return ''
     first = node.args.args[0].annotation
     return ast.unparse(first) if first is not None else ''
+
+
+def constant(name: str, node: ast.stmt | None, lines: list[str]) -> str:
+    told = comment(node, lines) if node else ''
+    return f'`{name}`' + (f': {told[0].upper()}{told[1:]}' if told else '')
 
 
 def line(node, shown: str, skip: int = 0) -> str:
@@ -68,10 +82,11 @@ def room(path: Path, door: set[str]) -> tuple[str, str]:
     assigned = {t.id: n for n in tree.body if isinstance(n, ast.Assign) for t in n.targets if isinstance(t, ast.Name)}
     public = ast.literal_eval(assigned['__all__'].value) if '__all__' in assigned else []
     defined = {n.name: n for n in tree.body if isinstance(n, (ast.FunctionDef, ast.ClassDef)) and not owner(n)}
-    lines = []
+    source, lines = text.splitlines(), []
     for name in public:
         mark = '**' if name in door else ''
-        lines.append(f'- {mark}{line(defined[name], name) if name in defined else f"`{name}`"}{mark}')
+        shown = line(defined[name], name) if name in defined else constant(name, assigned.get(name), source)
+        lines.append(f'- {mark}{shown}{mark}')
         if isinstance(defined.get(name), ast.ClassDef): lines += methods(defined[name])
     patched = [n for n in tree.body if isinstance(n, ast.FunctionDef) and owner(n) and not n.name.startswith('_')]
     lines += [f'- {line(n, f"{owner(n)}.{n.name}", 1)}' for n in patched if first_line(n)]
@@ -98,6 +113,8 @@ def make() -> str:
 
 def main():
     page = make()
+    silent = re.findall(r'^ *- \**`([^`]+)`\**$', page, re.M)
+    if silent: sys.exit(f"nothing is said of {', '.join(silent)}: a docstring, or of a constant a comment, is its line in API.md")
     if '--check' not in sys.argv:
         PAGE.write_text(page, encoding='utf-8')
         return print(f'API.md: {len(page.splitlines())} lines')

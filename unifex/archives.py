@@ -19,7 +19,7 @@ from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
 # %% ../nbs/01_archives.ipynb #ed82c265
-ARCHIVES = '.zip', '.tar', '.parquet', '.pq', '.arrow'  # that are read in place
+ARCHIVES = '.zip', '.tar', '.parquet', '.pq', '.arrow'  # endings of files with pictures inside that are read in place
 
 def split_archive(
     path: str | Path,  # perhaps below a file

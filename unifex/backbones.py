@@ -226,7 +226,7 @@ class _Family:
     img_size: int | None = None  # default size where it is not the configuration's
     feature: str = ''  # what is taken; a projection that stands after it stays with `proj_layer`
 
-FAMILIES = {
+FAMILIES = {  # `type` of `create_backbone` -> library, default size and what is taken as feature
     'clip': _Family('open_clip', 'vit', feature='CLIP ViT, pooled, before the projection'),
     'clipav2': _Family('open_clip', 'clipa', feature='CLIPA-v2 ViT, pooled, before the projection'),
     'meta-clip': _Family('open_clip', 'vit', 'metaclip', feature='MetaCLIP ViT, pooled, before the projection'),

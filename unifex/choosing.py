@@ -34,7 +34,7 @@ from .training import Training, TrainingData, train_many
 def _setting(head, lr, dropout):
     return dict(model__head__name=head, model__head__params={}, lr=lr, dropout=dropout, model__neck__start='components')
 
-PORTFOLIO = {
+PORTFOLIO = {  # name -> settings that are trained beside the configuration's own, see `train.tune`
     'MultiSimilarity': _setting('MultiSimilarity', 1e-3, .3),
     'MultiSimilarity, no dropout': _setting('MultiSimilarity', 1e-3, 0.),
     'SupCon': _setting('SupCon', 1e-3, .3),

@@ -169,7 +169,7 @@ def _find_turned(table, root, vectors, embedder, min_score=.6, n=300, seed=0):
     return found[found.score >= min_score].sort_values('score', ascending=False).reset_index(drop=True)
 
 # %% ../nbs/27_cleaning.ipynb #27c1ea06
-PROBLEMS = {  # what is done with it unless somebody says otherwise, and what it means
+PROBLEMS = {  # problem -> what is done about it unless somebody says otherwise, and what it means
     'missing': ('drop', 'There is no such file.'),
     'unreadable': ('drop', 'No picture can be read from the file.'),
     'tiny': ('drop', 'Too small to show anything.'),

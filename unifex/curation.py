@@ -45,7 +45,7 @@ def sample_quotas(
     return table[keep]
 
 # %% ../nbs/05_curation.ipynb #81e44fd8
-M4D_35K = {
+M4D_35K = {  # data set -> limits, for `curate`: the recipe of M4D-35k, some 35,000 classes
     'products_10k': dict(min_images=3, n_classes=9_500),
     'gldv2': dict(min_images=3, max_images=100, n_classes=10_000),
     'deep_fashion': dict(min_images=3, n_classes=14_300),
@@ -252,4 +252,5 @@ def prepare_deep_fashion2(
     failed = make_crops(jobs, folder, num_workers=num_workers, progress=progress)
     return _finish(jobs, pd.concat([bad, failed], ignore_index=True), folder)
 
+# data set -> what cuts its crops out of the pictures that are downloaded
 PREPARE = {'deep_fashion2': prepare_deep_fashion2, 'food_rec22': prepare_food_rec22}

@@ -92,7 +92,7 @@ def _packaged_cards():
     return {card.key: card for card in cards}
 
 # %% ../nbs/04_datasets.ipynb #044b286e
-DATASETS = _packaged_cards()
+DATASETS = _packaged_cards()  # key -> card of the data sets that are known; `register_dataset` adds to it
 
 def register_dataset(
     card: DatasetCard | str | Path,  # a card, or the YAML file of one; it takes the place of one with the same key
@@ -678,7 +678,7 @@ _REFUSED = {  # what a name ends in -> what to do
     r'\.(7z|rar|gz|bz2|xz)': 'cannot be read in place; unpack it, or pack it as a zip',
     r'\.(tfrecords?|h5|hdf5|npz|npy|mat|pkl|lmdb|mdb|pt|beton)': 'write the pictures as files, or as Parquet',
 }
-SOURCE_ENDINGS = (  # of files that hold many pictures, read or refused
+SOURCE_ENDINGS = (  # endings of files that hold many pictures, read or refused
     *ARCHIVES, '.json', '.jsonl', '.ndjson', '.csv', '.tsv', '.gz', '.tgz', '.7z', '.rar')
 
 def _refuse(source):

@@ -260,7 +260,7 @@ class ONNXRuntimeEngine(MadeEngine):
         return torch.from_numpy(self.session.run(None, {self.input: x.cpu().contiguous().numpy()})[0])
 
 # %% ../nbs/11_engines.ipynb #cb386389
-ENGINES = {  # 'auto' tries them in this order
+ENGINES = {  # name -> engine; 'auto' tries them in this order
     'openvino': OpenVINOEngine,
     'onnxruntime': ONNXRuntimeEngine,
     'compiled': CompiledEngine,

@@ -348,7 +348,7 @@ def _make_report(per_query, names, neighbors, distances, settings):
 # %% ../nbs/22_evaluation.ipynb #4dc6cbc6
 _MERGED = dict(per_domain=False, exclude=('id',), k=5, map_k=0, metric='cosine')
 
-PROTOCOLS = {
+PROTOCOLS = {  # name -> what a query may find, and what is counted, for `evaluate`
     'merged': _MERGED,
     'leave_one_out': _MERGED,
     'per_domain': _MERGED | dict(per_domain=True),

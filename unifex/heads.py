@@ -359,7 +359,7 @@ class LiArcFace(ArcFace):
     def others(self, cos, target): return 1 - 2 * angle_of(cos) / math.pi
 
 # %% ../nbs/12_heads.ipynb #fc0e30fa
-HEADS = {
+HEADS = {  # name -> head with a weight for each class, for `create_head`
     'NormFace': NormFace,
     'CosFace': CosFace,
     'ArcFace': ArcFace,
@@ -369,7 +369,7 @@ HEADS = {
     'CurricularFace': 'unifex.adaptive_heads:CurricularFace',
     'AdaFace': 'unifex.adaptive_heads:AdaFace',
 }
-PAIR_LOSSES = {
+PAIR_LOSSES = {  # name -> loss between the pictures of a batch, for `create_head`
     'MultiSimilarity': 'unifex.pair_losses:MultiSimilarity',
     'SupCon': 'unifex.pair_losses:SupCon',
 }

@@ -24,11 +24,11 @@ from .archives import read_archived
 from .core import as_root, atomic_path, decode_name, require_packages, user_path
 
 # %% ../nbs/01_images.ipynb #f16b203f
-IMAGE_EXTENSIONS = (
+IMAGE_EXTENSIONS = (  # endings of files that are taken as pictures, in lower case
     '.jpg', '.jpeg', '.jpe', '.jfif', '.jif', '.mpo', '.png', '.apng', '.webp', '.gif', '.bmp', '.dib', '.tif', '.tiff',
     '.avif', '.heic', '.heif', '.hif', '.jxl', '.jp2', '.j2k', '.jpf', '.jpx', '.ppm', '.pgm', '.pbm', '.pnm',
     '.tga', '.ico')
-MAX_PIXELS = 89_478_485  # the size at which Pillow starts to warn of a decompression bomb
+MAX_PIXELS = 89_478_485  # of the largest picture that is read unless told otherwise; beyond it Pillow warns of a decompression bomb
 
 class ImageError(ValueError):
     "A picture that cannot be read; the message names the file and the reason"

@@ -616,13 +616,13 @@ class _Found(NamedTuple):
     def rank(self): return np.arange(len(self.number)) - np.searchsorted(self.number, self.number) + 1
 
 # %% ../nbs/23_index.ipynb #dc65243a
-def _ask(index: Index, q: np.ndarray, k: int, where: str | None, columns: list[str], exact: bool) -> _Found:
-    "Neighbors by LanceDB, with `columns`"
+def _ask(index: Index, q: np.ndarray, k: int, where, columns: list[str], exact: bool, nprobes=None) -> _Found:
+    "Neighbors by LanceDB, with `columns`; of `nprobes` lists, where not of as many as the index says"
     asked = index.lance.search(q, 'vector', 'vector').distance_type('dot').limit(k)
     asked = asked.select(['id', *columns, '_distance'])
     if where is not None: asked = asked.where(where)
     if exact: asked = asked.bypass_vector_index()
-    else: asked = _probe(index, asked, where)
+    else: asked = _probe(index, asked, where, nprobes)
     known = () if where is None else index.columns
     with _lance_errors(index.path, where, known): found = asked.to_batches().read_all()
     is_one = 'query_index' not in found.column_names
@@ -664,14 +664,14 @@ def _scan(index: Index, q: np.ndarray, k: int, where: str | None, columns: list[
 _SLOW = 500_000  # pictures, which take .2 s a query
 _FEW = 4  # exact queries that LanceDB is asked for one by one
 
-def _nearest(index: Index, q: np.ndarray, k: int, where: str | None, columns: list[str]) -> _Found:
+def _nearest(index: Index, q: np.ndarray, k: int, where: str | None, columns: list[str], nprobes=None) -> _Found:
     "The `k` nearest of each query, the best first"
     q, exact = _unit_rows(q), not index.is_built
     if exact and _state(index).n >= _SLOW:
         warnings.warn(f'an exact search reads all of {_SLOW:,} and more vectors each time: '
                       'index.build() makes it approximate and fast', stacklevel=4)
     if exact and len(q) > _FEW: found = _scan(index, q, k, where, columns)
-    elif len(q): found = _ask_in_pieces(index, q, k, where, columns, exact)
+    elif len(q): found = _ask_in_pieces(index, q, k, where, columns, exact, nprobes)
     else: return _ask(index, np.ones((1, index.dim), np.float32), 1, where, columns, exact).take(np.arange(0))
     return found.take(np.lexsort((found.ids, -found.score, found.number)))
 
@@ -982,11 +982,11 @@ def _load_old(path: Path, embedder) -> Index:
     return found
 
 # %% ../nbs/23_index.ipynb #982ffbee
-def _probe(index: Index, asked, where: str | None):
+def _probe(index: Index, asked, where: str | None, nprobes: int | None = None):
     "A query of LanceDB with the settings of the index; under a filter all lists are opened"
     how = _state(index).meta
     if how.get('refine', 2): asked = asked.refine_factor(how.get('refine', 2))
-    return asked.nprobes(how.get('nprobes', 40) if where is None else _ALL)
+    return asked.nprobes(nprobes or how.get('nprobes', 40) if where is None else _ALL)
 
 _ALL = 2**20  # lists: more than there are
 _WHOLE = 512*2**20  # bytes up to which the lists hold whole vectors and ids
@@ -995,7 +995,7 @@ _WHOLE = 512*2**20  # bytes up to which the lists hold whole vectors and ids
 @patch
 def build(self: Index,
     recall: float = .97,  # of ten neighbors, on a sample, that enough lists are opened for
-    lists: int | None = None,  # None: the square root of the number of pictures
+    lists: int | None = None,  # None: half the square root of the number of pictures
     nprobes: int | None = None,  # lists that a search opens; None: as many as `recall` needs
     refine: int = 2,  # times k vectors that are scored again, where the lists hold them in 8 bits a number
 ) -> Index:  # self
@@ -1003,21 +1003,27 @@ def build(self: Index,
     from lancedb.index import BTree, IvfFlat, IvfSq
     _return_large_blocks()
     n = len(self)
-    lists = lists or max(1, min(round(math.sqrt(n)), n//40))
+    lists = lists or max(1, min(round(math.sqrt(n)/2), n//40))
     is_whole = n*(4*self.dim + 8) <= _WHOLE
     kind = IvfFlat if is_whole else IvfSq
     how = kind(distance_type='dot', num_partitions=lists, sample_rate=64, max_iterations=20)
     with _lance_errors(self.path):
         self.lance.create_index('vector', config=how, replace=True)
         self.lance.create_index('id', config=BTree(), replace=True)  # a row by its id, without reading all ids
-    probes = nprobes or min(8, lists)
-    _set_meta(self, nprobes=probes, refine=0 if is_whole else refine)
-    if nprobes: return self
-    sample = _sample(self)
-    while probes < lists and _share_found(self, *sample) < recall:
-        probes = min(lists, math.ceil(1.25*probes))
-        _set_meta(self, nprobes=probes)
+    _set_meta(self, nprobes=nprobes or lists, refine=0 if is_whole else refine)
+    if nprobes is None: _set_meta(self, nprobes=_fewest_lists(self, recall, lists))
     return self
+
+def _fewest_lists(index: Index, recall: float, lists: int) -> int:
+    "How many lists, to an eighth, have to be opened for a recall on a sample"
+    sample = _sample(index, n=200)
+    few, enough = 0, min(8, lists)
+    while enough < lists and _share_found(index, *sample, enough) < recall: few, enough = enough, min(lists, 2*enough)
+    while enough - few > max(1, enough//8):
+        middle = (few + enough)//2
+        if _share_found(index, *sample, middle) < recall: few = middle
+        else: enough = middle
+    return enough
 
 # %% ../nbs/23_index.ipynb #1adadd3e
 @patch
@@ -1045,6 +1051,6 @@ def _sample(index: Index, k: int = 10, n: int = 100, seed: int = 42) -> tuple[np
     ids = np.random.default_rng(seed).choice(ids, min(n, len(ids)), replace=False)
     return ids, k, _pairs(ids, _scan(index, index.vectors(ids).copy(), k + 1, None, []))
 
-def _share_found(index: Index, ids: np.ndarray, k: int, truth: set) -> float:
-    found = _pairs(ids, _nearest(index, index.vectors(ids), k + 1, None, []))
+def _share_found(index: Index, ids: np.ndarray, k: int, truth: set, nprobes: int | None = None) -> float:
+    found = _pairs(ids, _nearest(index, index.vectors(ids), k + 1, None, [], nprobes))
     return len(truth & found)/max(1, len(truth))

@@ -188,6 +188,7 @@ def _m_per_class(groups, batch_size, k, rng):
     return rows[when.argsort(kind='stable')]
 
 # %% ../nbs/07_loaders.ipynb #9e30020b
+# name -> order of an epoch, for `EpochOrder`
 SAMPLERS = {'shuffle': _shuffle, 'class_balanced': _class_balanced, 'm_per_class': _m_per_class,
             'domain_balanced': _domain_balanced, 'round_robin': _round_robin}
 

@@ -221,7 +221,7 @@ def half_whitened(
     return PCA(in_dim, min(out_dim, most), power=power, whiten=.5).fit(features, prior)
 
 # %% ../nbs/15_necks.ipynb #9fed6f51
-NECKS = {c.name: c for c in (Projection, Pooling, PCA)}
+NECKS = {c.name: c for c in (Projection, Pooling, PCA)}  # name -> neck, for `create_neck`
 
 def create_neck(
     name: str,  # 'proj_layer', 'pooling' or 'pca'

@@ -429,7 +429,7 @@ def plot_scores(
     score: str = 'mMP@5',  # column of the score
     largest: float = 1500.,  # area of the largest bubble, points squared
 ) -> Figure:
-    "Score against parameters; the area of a bubble is the parameters trained"
+    "Score against parameters; the area of a bubble is the parameters trained, and one without any is hollow"
     df = models.reset_index() if 'name' not in models else models
     name = 'name' if 'name' in df else df.columns[0]
     missing = [c for c in ('parameters', 'trained', score) if c not in df]
@@ -439,9 +439,9 @@ def plot_scores(
     fig = _figure(5, 3.2)
     ax = fig.subplots()
     labels = []
-    for i, (_, r) in enumerate(df.iterrows()):
+    for _, r in df.iterrows():
         at = r.parameters, r[score]
-        ax.scatter(*at, s=r.area, color=_COLORS[i % len(_COLORS)], alpha=.55, edgecolor='0.15', linewidth=.8)
+        ax.scatter(*at, s=r.area, c=_COLORS[0] if r.trained else 'none', alpha=.55, edgecolor='0.15', linewidth=.8)
         style = dict(xytext=(-r.area**.5/2 - 3, 0), textcoords='offset points', fontsize=7, ha='right', va='center')
         labels.append(ax.annotate(f'{r[name]}\n{r.trained:,g}M trained', at, **style))
     if df.parameters.max() > 5*df.parameters.min() > 0:

@@ -25,7 +25,7 @@ from .splits import exclusions, query_index, split_mask
 from .tables import CLASS
 
 # %% ../nbs/36_selection.ipynb #5e1ec709
-UNTRAINED = 'untrained'
+UNTRAINED = 'untrained'  # name of the candidate that is kept unless another is better
 
 def candidate_necks(
     trained: dict[str, list[Projection]],  # name of the settings -> necks trained with them, one for each seed

@@ -24,8 +24,8 @@ import pandas as pd
 from .core import as_root, atomic_path, decode_name, encode_name, first_few, nearest_path, user_path
 
 # %% ../nbs/02_tables.ipynb #98065c5b
-COLUMNS = ['image', 'label', 'dataset', 'domain']
-CLASS = ['dataset', 'label']  # a class is this pair
+COLUMNS = ['image', 'label', 'dataset', 'domain']  # that every annotation table has
+CLASS = ['dataset', 'label']  # columns that name a class: the same label in two data sets is two classes
 SPLITS = {  # what people call a split, in lower case -> what it is called here
     'train': 'train', 'training': 'train',
     'val': 'val', 'valid': 'val', 'validation': 'val',

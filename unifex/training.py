@@ -441,6 +441,7 @@ class Training:
     choice: Choice | None = None  # how the neck of `embedder` was chosen, see `select`
     plain: 'Training | None' = None  # what was trained, where another neck may have been chosen
     final: Embedder | None = None  # made as `embedder` was, of the held-out pictures as well
+    progress: bool = True  # a bar while `vectors` are computed
 
     @cached_property
     def vectors(self) -> np.ndarray:
@@ -449,8 +450,9 @@ class Training:
         self.embedder.eval().to(device)
         if self.data.features is not None: return self.embedder.embed_features(self.data.features.x).cpu().numpy()
         mine = embed_images(
-            self.embedder, shard(self.data.table), self.data.root, device=device, progress=ranks()[0] == 0,
-            max_pixels=self.cfg.dataset.max_pixels, engine=self.cfg.train.engine)
+            self.embedder, shard(self.data.table), self.data.root, device=device,
+            progress=self.progress and ranks()[0] == 0, max_pixels=self.cfg.dataset.max_pixels,
+            engine=self.cfg.train.engine)
         return unshard(gather(mine.vectors))
 
     @cached_property
@@ -499,7 +501,7 @@ def train(
     checkpoint = folder and _checkpoint(cfg, embedder, data.table, dls.train.bs, Path(folder)/'checkpoints')
     schedule, total_steps = _schedule(cfg, dls, learn.moms)
     fit_schedule(learn, schedule, total_steps, progress, f'training, seed {cfg.seed}', checkpoint)
-    return Training(cfg, data, embedder.eval(), learn, checkpoint)
+    return Training(cfg, data, embedder.eval(), learn, checkpoint, progress=bool(progress))
 
 # %% ../nbs/36_training.ipynb #6e7574c8
 def side_by_side_key(

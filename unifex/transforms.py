@@ -14,8 +14,8 @@ from torch import nn, Tensor
 from .core import nearest
 
 # %% ../nbs/06_transforms.ipynb #b4f7a7c2
-MODES = ('crop', 'squash', 'pad')
-INTERPOLATIONS = ('bicubic', 'bilinear')
+MODES = ('crop', 'squash', 'pad')  # how a picture becomes a square
+INTERPOLATIONS = ('bicubic', 'bilinear')  # how pixels are resized
 
 def _check_name(name, known, what):
     if name not in known: raise ValueError(f"unknown {what} '{name}'{nearest(name, known)}")
@@ -254,7 +254,7 @@ def color(
 
 # %% ../nbs/06_transforms.ipynb #564d2352
 _CROP, _JITTER = dict(scale=(.9, 1.)), dict(jitter=(.6, 1.4))
-TRANSFORMS = {
+TRANSFORMS = {  # name -> what is left to chance in training, for `create_transform`
     'squash': {}, 'crop': {}, 'pad': {}, 'openai-clip': {},
     'openclip': _CROP, 'eva-clip': _CROP,
     'siglip': _CROP | _JITTER,

@@ -22,7 +22,7 @@ from types import SimpleNamespace
 
 import pandas as pd
 
-from unifex.core import nearest
+from unifex.core import nearest, write_text
 
 FOLDER = Path(__file__).resolve().parent
 
@@ -46,6 +46,14 @@ def bench_row(
     figure = ratio if rival else ours
     if unit.endswith('/s'): return row | dict(bar=f'>= {bar:g}', met=bool(figure >= bar))
     return row | dict(bar=f'<= {bar:g}', met=bool(figure <= bar))
+
+
+def measure_once(
+    save: str | Path,  # CSV
+    measure: Callable[[], pd.DataFrame],  # takes minutes or hours
+):
+    "Write what `measure` returns into a file, unless it is there already; delete it to measure anew"
+    if not Path(save).exists(): write_text(save, measure().to_csv(index=False, lineterminator='\n'))
 
 
 # ---- time and memory
