@@ -19,7 +19,7 @@ from .core import cache_dir, torch_defaults
 from .embedder import Embedder, Pictures, as_pictures, warn_failed
 from .evaluation import Embeddings
 from .images import ImageError
-from .index import Index, as_picture_table, check_folder, is_index, load_index, under_root
+from .index import Index, as_picture_table, check_folder, is_index, load_index, under_root, with_contents
 from .store import picture_keys
 
 # %% ../nbs/33_ingestion.ipynb #5a96af3d
@@ -74,7 +74,7 @@ class _Filling:
 
     def put(self, todo: pd.DataFrame, vectors: np.ndarray):
         "Rows into the index, in place of those that are out of date"
-        new = Embeddings(vectors, self.pictures.table.loc[todo.index].assign(content=todo.content))
+        new = Embeddings(vectors, with_contents(self.pictures.table.loc[todo.index], todo.content.tolist()))
         if self.index is None: self.index = Index(new, self.embedder, self.root, path=self.path)
         else:
             is_new = todo.old.isna().to_numpy()

@@ -118,7 +118,7 @@ def _save_rest(training, folder, reports):
         save_index(_final_vectors(training), data.table, data.root, folder, training.final or training.embedder)
     if training.final:
         with steps('what was judged', same_call):
-            save_judged(training.embedder.neck, training.vectors, data.table, folder)
+            save_judged(training.embedder, training.vectors, data.table, folder)
     if 'the index' not in steps.failed:
         more = training.choice and training.choice.answers
         with steps('open_set.csv', same_call): save_open_set(training.vectors, data.table, folder, more)

@@ -539,18 +539,18 @@ def save_index(
 
 # %% ../nbs/35_runs.ipynb #5e1ec7a1
 def save_judged(
-    neck: nn.Module,  # that the scores are of
-    vectors: np.ndarray,  # (N, D) of all pictures, by that neck
+    embedder: Embedder,  # that the scores are of; its neck is kept
+    vectors: np.ndarray,  # (N, D) of all pictures, by it
     table: pd.DataFrame,  # N rows, with `split` and `class_id`
     folder: Path,  # of the run
 ):
     "Keep what was judged, as `judged/`, where the run's embedder was trained on more"
     with atomic_path(folder/'judged') as path:
         path.mkdir()
-        state = {k: v.contiguous().cpu() for k, v in neck.state_dict().items()}
+        state = {k: v.contiguous().cpu() for k, v in embedder.neck.state_dict().items()}
         save_file(state, path/'neck.safetensors')
-        write_text(path/'neck.json', json.dumps(neck.card))
-        Index(Embeddings(vectors, table), path=path/'index')
+        write_text(path/'neck.json', json.dumps(embedder.neck.card))
+        Index(Embeddings(vectors, table), embedder).save(path/'index', with_embedder=False)
 
 # %% ../nbs/35_runs.ipynb #5e1ec7a4
 def judged_embedder(

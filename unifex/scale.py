@@ -32,28 +32,21 @@ from pyarrow import fs as arrow_fs
 from tqdm import tqdm
 
 from .archives import bytes_column, holds_pictures
-from .core import atomic_path, decode_name, default_device, encode_name, first_few, require_packages, user_path
+from .core import atomic_path, decode_name, default_device, encode_name, first_few, require_packages
 from .datasets import load_pictures
 from .embedder import Embedder, Pictures, load_embedder
 from .evaluation import Embeddings
-from .images import IMAGE_EXTENSIONS, MAX_PIXELS, ImageError
+from .images import IMAGE_EXTENSIONS, MAX_PIXELS, ImageError, hashed
 from .index import Index, is_index, load_index
+from .object_storage import as_place, file_system, lance_options, storage_errors
 from .sources import class_names, plain_columns
 
 # %% ../nbs/39_scale.ipynb #c6ddece6
-def _file_system(path, filesystem=None) -> tuple[arrow_fs.FileSystem, str]:
-    "Where `path` lies, and what it is called there"
-    path = str(path)
-    if isinstance(filesystem, arrow_fs.FileSystem): return filesystem, path
-    if filesystem is not None: return arrow_fs.PyFileSystem(arrow_fs.FSSpecHandler(filesystem)), path
-    scheme = re.match(r'([a-z][a-z0-9+.-]+)://', path)
-    if scheme is None: return arrow_fs.LocalFileSystem(), os.path.abspath(user_path(path))
-    known = scheme[1] in ('file', 's3', 'gs', 'gcs', 'hdfs', 'viewfs')
-    try: return arrow_fs.FileSystem.from_uri(path if known else f'fsspec+{path}')
-    except (pa.ArrowException, ImportError, ValueError) as e:
-        raise ValueError(f'{path} cannot be opened: {e}') from None
-
 def _is_local(filesystem) -> bool: return isinstance(filesystem, arrow_fs.LocalFileSystem)
+
+def _file_info(place: Path | str, filesystem, path: str) -> arrow_fs.FileInfo:
+    "What there is at a path of a file system, which was given as `place`"
+    with storage_errors(place): return filesystem.get_file_info(path)
 
 # %% ../nbs/39_scale.ipynb #fceae1ab
 def _digest(*values) -> str:
@@ -163,9 +156,15 @@ class _Tar(SourcePart):
 
     def _sample(self, files):
         ending = lambda name: PurePosixPath(name).suffix.lower()
-        notes = _annotations({ending(name): data for name, data in files if ending(name) in ('.cls', '.json')})
+        beside = {ending(name): data for name, data in files if ending(name) in ('.cls', '.json')}
         for name, data in files:
-            if ending(name) in IMAGE_EXTENSIONS: yield {'image': encode_name(f'{self.name}/{name}'), **notes}, data
+            if ending(name) not in IMAGE_EXTENSIONS: continue
+            notes = _annotations(beside) if beside else _folder_label(name)
+            yield {'image': encode_name(f'{self.name}/{name}'), **notes}, data
+
+def _folder_label(name: str) -> dict:
+    folder = encode_name(PurePosixPath(name).parent.name)
+    return {'label': folder} if folder else {}
 
 # %% ../nbs/39_scale.ipynb #3be41612
 def _row_values(row: dict, names: dict, label: str) -> dict:
@@ -221,7 +220,8 @@ def _row_group_parts(shard, state, path, filesystem, part_size, column, label) -
 def _open_lance(uri: str, version: int | None = None):
     import lancedb
     folder, _, name = uri.rstrip('/').rpartition('/')
-    table = lancedb.connect(folder).open_table(name.removesuffix('.lance'))
+    with storage_errors(folder):
+        table = lancedb.connect(folder, storage_options=lance_options(folder)).open_table(name.removesuffix('.lance'))
     if version is not None: table.checkout(version)
     return table
 
@@ -259,10 +259,10 @@ class _File(NamedTuple):
     size: int
     time: int
 
-def _list_files(filesystem, path: str) -> list[_File]:
+def _list_files(place: Path | str, filesystem, path: str) -> list[_File]:
     "The file, or the files of the folder, without hidden ones, by name; FileNotFoundError where there is neither"
-    info = filesystem.get_file_info(path)
-    if info.type == arrow_fs.FileType.NotFound: raise FileNotFoundError(f'there is no {path}')
+    info = _file_info(place, filesystem, path)
+    if info.type == arrow_fs.FileType.NotFound: raise FileNotFoundError(f'there is no {place}')
     is_folder = info.type == arrow_fs.FileType.Directory
     infos = filesystem.get_file_info(arrow_fs.FileSelector(path, recursive=True)) if is_folder else [info]
     files = [o for o in infos if o.type == arrow_fs.FileType.File and o.base_name[0] not in '._']
@@ -296,8 +296,8 @@ def _is_table_of_paths(source, filesystem, column: str) -> bool:
     suffix = PurePosixPath(str(source)).suffix.lower()
     if suffix in ('.csv', '.tsv', '.txt', '.jsonl', '.json'): return True
     if suffix not in ('.parquet', '.pq') or column: return False
-    fs, path = _file_system(source, filesystem)
-    if fs.get_file_info(path).type != arrow_fs.FileType.File: return False
+    fs, path = file_system(source, filesystem)
+    if _file_info(as_place(source), fs, path).type != arrow_fs.FileType.File: return False
     with fs.open_input_file(path) as f: schema = pq.read_schema(f)
     return 'image' in schema.names and not any(holds_pictures(field.type) for field in schema)
 
@@ -319,8 +319,8 @@ def source_parts(
     if isinstance(sources[0], SourcePart): return sources
     if str(sources[0]).rstrip('/').endswith('.lance'):
         return [part for o in sources for part in _lance_parts(str(o), part_size, column, label)]
-    filesystems, paths = zip(*(_file_system(o, filesystem) for o in sources))
-    files = [file for path in paths for file in _list_files(filesystems[0], path)]
+    filesystems, paths = zip(*(file_system(o, filesystem) for o in sources))
+    files = [file for o, path in zip(sources, paths) for file in _list_files(as_place(o), filesystems[0], path)]
     base = _common_folder(filesystems[0], paths)
     kinds = {kind: [file for file in files if _kind(file.path) == kind] for kind in ('tar', 'parquet', 'picture')}
     there = [kind for kind, some in kinds.items() if some]
@@ -358,18 +358,19 @@ class Extractor:
         self.how |= dict(engine=made, progress=False)
 
     def __call__(self, part: SourcePart) -> Extracted:
-        rows, broken = [], []
+        rows, taken, broken = [], [], []
         def pictures():
             try:
                 for row, picture in part.pictures():
                     rows.append(row)
-                    yield picture
+                    taken.append(hashed(picture))
+                    yield taken[-1]
             except _BROKEN as e: broken.append((part.name, f'broken off: {e or type(e).__name__}'))
         found = list(self.embedder.iter_embed(Pictures(pictures()), **self.how))
         good = [i for i, o in enumerate(found) if not isinstance(o, ImageError)]
         errors = [(rows[i]['image'], _reason(o)) for i, o in enumerate(found) if isinstance(o, ImageError)]
         vectors = np.array([found[i] for i in good], np.float32).reshape(-1, self.embedder.out_dim)
-        table = _as_arrow([rows[i] for i in good], vectors)
+        table = _as_arrow([_with_content(rows[i], taken[i].content) for i in good], vectors)
         return Extracted(table, pd.DataFrame(errors + broken, columns=['image', 'error']), not broken)
 
 # %% ../nbs/39_scale.ipynb #33e35d4d
@@ -377,11 +378,15 @@ def _reason(error: ImageError) -> str:
     "The message, without the name that bytes have in it"
     return re.sub(r'^<\d+ bytes>: ', '', str(error))
 
+def _with_content(row: dict, content: str) -> dict:
+    own = {'own_content': row.pop('content')} if 'content' in row else {}
+    return row | own | {'content': content}
+
 def _as_arrow(rows: list[dict], vectors: np.ndarray) -> pa.Table:
     "Columns of rows, which need not all have the same, and the vectors"
     names = list(dict.fromkeys(['image', *(name for row in rows for name in row)]))
     columns = {name: [_missing_as_none(row.get(name)) for row in rows] for name in names}
-    texts = {name: pa.string() for name in ('image', *_ANNOTATIONS)}
+    texts = {name: pa.string() for name in ('image', 'content', *_ANNOTATIONS)}
     arrays = {name: pa.array(values, texts.get(name)) for name, values in columns.items()}
     flat = pa.array(vectors.ravel(), pa.float32())
     return pa.table(arrays | {'vector': pa.FixedSizeListArray.from_arrays(flat, vectors.shape[1])})
@@ -402,8 +407,8 @@ def _stem_of(name: str) -> str: return name.removeprefix('_failed-').rpartition(
 class _PartFolder:
     "Parquet files, one for each part that is done"
     def __init__(self, path, filesystem=None):
-        self.filesystem, self.path = _file_system(path, filesystem)
-        self.filesystem.create_dir(self.path, recursive=True)
+        self.filesystem, self.path = file_system(path, filesystem)
+        with storage_errors(as_place(path)): self.filesystem.create_dir(self.path, recursive=True)
         self.listed = None  # stem of a part -> names of its files
 
     def names(self) -> list[str]:
@@ -692,8 +697,7 @@ def _chunks(folder: _PartFolder, keys: list[str]) -> Iterator[tuple[Embeddings |
 class _Target:
     "Where the vectors go: a folder of parts, and an index that they move on into or None"
     def __init__(self, path, embedder: Embedder):
-        self.path, self.embedder = str(path).rstrip('/'), embedder
-        if '://' not in self.path: self.path = str(user_path(self.path))
+        self.path, self.embedder = str(as_place(path)), embedder
         self.to_index = not self.path.endswith('.parquet')
         self.index = _open_index(self.path, embedder) if self.to_index else None
         self.folder = _PartFolder(f'{self.path}.parts' if self.to_index else self.path)

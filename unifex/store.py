@@ -27,7 +27,7 @@ from torch import Tensor
 
 from .archives import picture_stat
 from .core import as_root, atomic_path, cache_dir, map_threads, user_path, write_text
-from .images import ImageError, read_bytes
+from .images import ImageError, content_hash, read_bytes
 from .tables import image_paths
 
 # %% ../nbs/31_store.ipynb #e6cb51fa
@@ -35,7 +35,7 @@ def content_key(
     data: bytes,  # of a file
 ) -> np.ndarray:  # (2,) uint64
     "The key of a picture: the BLAKE2b hash of its file's bytes, 16 bytes as two numbers"
-    return np.frombuffer(hashlib.blake2b(data, digest_size=16).digest(), np.uint64)
+    return np.frombuffer(bytes.fromhex(content_hash(data)), np.uint64)
 
 # %% ../nbs/31_store.ipynb #66cbf33f
 class _KeyIndex:

@@ -1,10 +1,10 @@
 """A page in Chromium, driven by the WebDriver protocol: what the notebook about the search page needs of it.
 
-    with running(index) as url, browser() as call:
-        page = Visit(call, url)
-        page.choose('photo.jpg')
-        wait(lambda: page.count('#found li') == 12)
+    for page in visits(index):
+        page.search('photo.jpg')
+        assert page.count('#found li') == 12
 """
+import atexit
 import base64
 import contextlib
 import json
@@ -14,6 +14,8 @@ import subprocess
 import tempfile
 import time
 import urllib.request
+
+from page_server import running
 
 HERE = bool(shutil.which('chromedriver') and shutil.which('chromium'))  # whether there is a browser
 
@@ -52,6 +54,7 @@ def browser(phone=None):
     port = free_port()
     call = driver(port)
     process = subprocess.Popen(['chromedriver', f'--port={port}'], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    atexit.register(process.terminate)  # also where a visit broke off
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         try:
             wait(lambda: call('GET', '/status')['ready'])
@@ -76,6 +79,7 @@ class Visit:
 
     def run(self, script): return self.call('POST', '/execute/sync', script=script, args=[])
     def text(self, css): return self.run(f"return document.querySelector({css!r})?.textContent")
+    def texts(self, css): return self.run(f"return [...document.querySelectorAll({css!r})].map(e => e.textContent)")
     def count(self, css): return self.run(f"return document.querySelectorAll({css!r}).length")
     def click(self, css, i=0): self.run(f"document.querySelectorAll({css!r})[{i}].click()")
     def ids(self): return self.run("return found.map(n => n.id)")
@@ -86,6 +90,45 @@ class Visit:
         field = self.call('POST', '/element', using='css selector', value='#file')
         text = '\n'.join(map(str, paths))
         self.call('POST', f'/element/{[*field.values()][0]}/value', text=text)
+
+    def until(self, script): return wait(lambda: self.run(f'return {script}'))
+
+    def search(self, *paths):
+        "Choose files and wait for the pictures of their neighbors"
+        self.choose(*paths)
+        self.until_shown()
+
+    def until_all(self, condition):
+        "Wait until there are neighbors, and `condition` holds for each `n`"
+        self.until(f'found.length && found.every(n => {condition})')
+
+    def until_shown(self):
+        images = "[...document.querySelectorAll('#found img')]"
+        self.until(f'{images}.length && {images}.every(i => i.naturalWidth > 0)')
+
+    def until_map(self): self.until('plan && view.scale > 50')
+
+    def until_open(self): self.until("$('original').open && $('large').naturalWidth")
+
+    def fill(self, **values):
+        "Give fields other values, as typing does"
+        for name, value in values.items():
+            self.run(f"const e = $('{name}'); e.value = {value!r};"
+                     "for (const type of ['input', 'change']) e.dispatchEvent(new Event(type))")
+
+    def keep(self):
+        "Remember the chosen file, to hand it over in another way"
+        self.run("window.kept = $('file').files[0]")
+
+    def hand_over(self, event):
+        "The kept file as `d` of an event"
+        self.run(f'const d = new DataTransfer(); d.items.add(window.kept); {event}')
+
+    def drop(self):
+        how = '{dataTransfer: d, bubbles: true, cancelable: true}'
+        self.hand_over(f"document.body.dispatchEvent(new DragEvent('drop', {how}))")
+
+    def paste(self): self.hand_over("dispatchEvent(new ClipboardEvent('paste', {clipboardData: d}))")
 
     def press(self, *keys):
         strokes = [{'type': kind, 'value': KEYS.get(key, key)} for key in keys for kind in ('keyDown', 'keyUp')]
@@ -108,3 +151,35 @@ class Visit:
             actions = [at(x), {'type': 'pointerDown', 'button': 0}, *moves, {'type': 'pointerUp', 'button': 0}]
             return {'type': 'pointer', 'id': name, 'parameters': {'pointerType': 'touch'}, 'actions': actions}
         self.call('POST', '/actions', actions=[finger('one', *a, -by), finger('two', *b, by)])
+
+    def place(self, id):
+        "Where a picture is on the map"
+        return self.run(f'return place(plan.id.indexOf({id}))')
+
+    def pointed(self):
+        "The id under the pointer"
+        return self.run('return plan.id[pointed]')
+
+    def too_low(self):
+        "What is to be tapped and is less than 44 points high"
+        return self.run("""return [...document.querySelectorAll('button, select, input:not([type=range])')]
+            .filter(e => e.offsetHeight && e.offsetHeight < 44 && e.id != 'file').map(e => e.outerHTML)""")
+
+    def from_elsewhere(self):
+        "What was loaded from another server"
+        return self.run("""return performance.getEntriesByType('resource').map(r => new URL(r.name))
+            .filter(u => u.protocol != 'blob:' && u.origin != location.origin).map(String)""")
+
+    def complaints(self):
+        "What the browser has to say, but for answers that refuse"
+        said = [line['message'] for line in self.call('POST', '/se/log', type='browser')]
+        return [line for line in said if 'status of 4' not in line]
+
+
+def visits(index, at='', phone=None):
+    "For a `for`: the page of an index in a browser, of which nothing may come from elsewhere; none without a browser"
+    if not HERE: return
+    with running(index) as url, browser(phone) as call:
+        page = Visit(call, url + at)
+        yield page
+        assert (page.from_elsewhere(), page.complaints()) == ([], [])
