@@ -31,10 +31,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from tqdm import tqdm
 
+from .any_pictures import SOURCE_ENDINGS, load_pictures
 from .backbones import (
     Backbone, WeightsError, backbone_from_card, count_flops, create_backbone, freeze, load_strictly, weights_source)
 from .core import atomic_path, decode_name, nearest, one_core_threads, user_path, torch_defaults
-from .datasets import SOURCE_ENDINGS, load_pictures
 from .engines import Engine, create_engine
 from .hub import HubError, Uploaded, fetch, is_address, offline_if_unreachable, push
 from .images import MAX_PIXELS, ImageError, decode_image

@@ -236,7 +236,7 @@ def mixed_classes(
             at = (y == c).nonzero()[:, 0]
             half = _halves(x[at]) if len(at) > 3 else torch.zeros(len(at), dtype=torch.bool)
             score = _parted(x[at], half)
-            if score < min_score: continue
+            if score < min_score or half.all() or not half.any(): continue
             row, other = (int(rows[at[part][(x[at[part]] @ x[at[part]].mean(0)).argmax()]]) for part in (half, ~half))
             share = min(half.float().mean().item(), 1 - half.float().mean().item())
             found.append((dataset, name, score, row, other, share))

@@ -567,9 +567,12 @@ def save_open_set(
     vectors: np.ndarray,  # (N, D) of all pictures, by the neck that is judged
     table: pd.DataFrame,  # N rows, with `split` and `class_id`
     folder: Path,  # of the run, with its index
+    more: OpenSet | None = None,  # answers to other classes, such as `Choice.answers`
 ):
     "Keep the answers to what was held out as `open_set.csv`, and calibrate the index by them, where that can be done"
     found = open_set_held_out(vectors, table)
+    if found is not None and more is not None: found = found.join(more)
+    found = found or more
     if found is None: return
     found.save(folder/'open_set.csv')
     with suppress(ValueError): load_index(folder/'index').calibrate(found.threshold())

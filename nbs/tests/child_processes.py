@@ -17,7 +17,7 @@ def command(program, *args):
     return [sys.executable, '-W', 'ignore', '-c', textwrap.dedent(program), *map(str, args)]
 
 
-def output(program, *args, seconds=300, **env):
+def output(program, *args, seconds=600, **env):
     "What a program prints, which must end well, and in time; `env` is added to the environment"
     how = dict(env=os.environ | env, capture_output=True, text=True, timeout=seconds)
     done = subprocess.run(command(program, *args), **how)
@@ -25,9 +25,14 @@ def output(program, *args, seconds=300, **env):
     return done.stdout.strip()
 
 
+def started(program, *args):
+    "A process that runs a program; its output can be read"
+    return subprocess.Popen(command(program, *args), stdout=subprocess.PIPE, text=True)
+
+
 def killed(program, seconds, *args):
     "Kill a program so many seconds after it has printed that it is ready"
-    process = subprocess.Popen(command(program, *args), stdout=subprocess.PIPE, text=True)
+    process = started(program, *args)
     assert process.stdout.readline() == 'ready\n'
     time.sleep(seconds)
     process.kill()

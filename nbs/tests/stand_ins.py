@@ -571,6 +571,10 @@ class HubStandIn(StandIn):
         self.tokens.add(token)
         return token
 
+    def publish(self, repo: str, files: dict[str, bytes]):
+        "A public repository that holds these files"
+        self.repos[repo] = dict(private=False, commits=[(EMPTY, {}), ('1'*40, files)])
+
     def files(self, repo: str, revision: str = 'main') -> dict[str, bytes] | None:
         "Path -> content at a commit or at `main`, the only branch; None: there is no such revision"
         commits = self.repos[repo]['commits']
