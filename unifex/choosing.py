@@ -8,6 +8,7 @@ __all__ = ['PORTFOLIO', 'cannot_select', 'selects', 'held_out_kind', 'choose_nec
 # %% ../nbs/37_choosing.ipynb #a992e829
 import math
 from dataclasses import replace
+from functools import reduce
 from time import perf_counter
 
 import numpy as np
@@ -23,6 +24,7 @@ from .features import FeatureSet
 from .folding import fold
 from .heads import CosineHead
 from .necks import Projection
+from .open_set import OpenSet, open_set_held_out
 from .selection import UNTRAINED, Choice, candidate_necks, choose, set_aside_scores, too_few
 from .splits import query_index, set_aside_folds, split_mask
 from .tables import add_class_ids
@@ -126,18 +128,35 @@ def _better_half(recipes: dict[str, dict], scores: pd.DataFrame) -> dict[str, di
     return {name: settings for name, settings in recipes.items() if name in best}
 
 def _halve(cfg, recipes, folds, data, progress):
-    "Yields (settings left, share of the full length, scores of their candidates), a round each"
+    "Yields (settings left, share of the full length, scores of their candidates, these of each fold), a round each"
     began, single = perf_counter(), override(cfg, fold=1)
     seconds = float(cfg.train.tune[:-1]) if isinstance(cfg.train.tune, str) else math.inf
     x = data.features[split_mask(data.table, 'train')].x
     for share in _shares(len(recipes)):
         start = perf_counter()
-        def make(x, rows): return _candidates(single, recipes, _as_training(rows, x, data), share=share)
+        necks = []
+        def make(x, rows):
+            necks.append(_candidates(single, recipes, _as_training(rows, x, data), share=share))
+            return necks[-1]
         scores = set_aside_scores(x, folds, make, progress)
-        yield recipes, share, scores
+        yield recipes, share, scores, necks
         now = perf_counter()
         if now + (now - start)*2 > began + seconds: return
         recipes = _better_half(recipes, scores)
+
+# %% ../nbs/37_choosing.ipynb #7bbe69bb
+@torch.no_grad()
+def _answers(folds: list[pd.DataFrame], necks: list[nn.Module], data: TrainingData) -> OpenSet | None:
+    "To the classes set aside in each fold, by the neck that was made without them"
+    is_training = split_mask(data.table, 'train')
+    found = []
+    for aside, neck in zip(folds, necks):
+        split = np.full(len(data.table), 'train', object)
+        split[is_training] = aside.split
+        vectors = torch.cat([neck(part.float()) for part in data.features.x.split(8192)])
+        found.append(open_set_held_out(vectors, add_class_ids(data.table.assign(split=split))))
+    found = [answers for answers in found if answers is not None]
+    return reduce(OpenSet.join, found) if found else None
 
 # %% ../nbs/37_choosing.ipynb #a44b9132
 def _tell_rounds(cfg: Config, rounds: list) -> str:
@@ -164,13 +183,16 @@ def choose_neck(
         folds = [separate_copies(fold, copies, move=kind != 'domains')[0] for fold in folds]
     why = too_few(folds, kind)
     if why: return Choice(UNTRAINED, pd.DataFrame(), why)
-    rounds = list(_halve(cfg, _recipes(cfg), folds, data, progress))
+    rounds = []
+    for *told, necks in _halve(cfg, _recipes(cfg), folds, data, progress): rounds.append(told)
     choices = [choose(scores, kind) for _, _, scores in reversed(rounds)]
     last = choices[0]
+    if kind == 'classes': last.answers = _answers(folds, [fold[last.name] for fold in necks], data)
     if len(rounds[0][0]) == 1: return last
     shares = [share for _, share, _ in reversed(rounds)]
     table = pd.concat([choice.scores.assign(share=share) for choice, share in zip(choices, shares)])
-    return Choice(last.name, table[~table.index.duplicated()], f'{last.reason}; {_tell_rounds(cfg, rounds)}')
+    reason = f'{last.reason}; {_tell_rounds(cfg, rounds)}'
+    return replace(last, scores=table[~table.index.duplicated()], reason=reason)
 
 # %% ../nbs/37_choosing.ipynb #5e1ec7b5
 def all_data(cfg: Config, data: TrainingData) -> TrainingData | None:

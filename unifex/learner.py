@@ -120,7 +120,8 @@ def _save_rest(training, folder, reports):
         with steps('what was judged', same_call):
             save_judged(training.embedder, training.vectors, data.table, folder)
     if 'the index' not in steps.failed:
-        with steps('open_set.csv', same_call): save_open_set(training.vectors, data.table, folder)
+        more = training.choice and training.choice.answers
+        with steps('open_set.csv', same_call): save_open_set(training.vectors, data.table, folder, more)
     if training.choice is not None:
         with steps('selection.csv', same_call): write_table(_selection_table(training.choice), folder/'selection.csv')
     with steps('loss.png', 'learn.recorder.plot_loss()'): _save_losses(learn, folder)

@@ -139,6 +139,16 @@ def _repr_html_(self: OpenSet):
     table = self.to_frame().to_html(float_format='{:.3f}'.format, border=0)
     return f'{table}<p><small>{escape(self.caption())}</small></p>'
 
+# %% ../nbs/22_open_set.ipynb #c644bcf8
+@patch
+def join(
+    self: OpenSet,
+    other: OpenSet,  # of other classes
+) -> OpenSet:
+    "The answers of both"
+    others = other.answers.assign(group=other.answers.group + self.answers.group.max() + 1)
+    return OpenSet(pd.concat([self.answers, others], ignore_index=True))
+
 # %% ../nbs/22_open_set.ipynb #b034fd93
 @patch
 def save(

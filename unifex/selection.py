@@ -20,6 +20,7 @@ from .evaluation import Embeddings, evaluate
 from .folding import fold
 from .metrics import bootstrap_mean
 from .necks import PCA, Neck, Projection
+from .open_set import OpenSet
 from .splits import exclusions, query_index, split_mask
 from .tables import CLASS
 
@@ -84,8 +85,18 @@ class Choice:
     name: str  # of the candidate
     scores: pd.DataFrame  # a row a candidate, the best first: mMP@5, difference from untrained, low, high
     reason: str  # one sentence
+    answers: OpenSet | None = None  # of the chosen, to classes that were set aside; see `choose_neck`
 
-    def __repr__(self): return f'{self.name}: {self.reason}'
+    @property
+    def short_name(self) -> str:
+        "The name, with several settings counted instead of told"
+        settings, beside, untrained = self.name.partition(' + ')
+        n = settings.count(' & ') + 1
+        return self.name if n == 1 else f'{n} settings{beside}{untrained}'
+
+    def __repr__(self):
+        told = f'{self.short_name}: {self.reason}'
+        return told if self.short_name == self.name else f'{told}; kept of them: {self.name}'
 
     def _repr_html_(self): return f'{self.scores.round(3)._repr_html_()}<p>{self!r}</p>'
 

@@ -467,7 +467,7 @@ class Training:
         dim, power, features = self.cfg.model.embedding_dim, self.cfg.model.neck.power, self.data.features
         before = zero_shot_reports(features.x, self.data.table, dim, power) if features else {}
         trained = trained or {f'trained, {dim}': (self.plain or self).report}
-        kept = {} if self.choice is None else {f'kept: {self.choice.name}, {self.embedder.out_dim}': self.report}
+        kept = {} if self.choice is None else {f'kept: {self.choice.short_name}, {self.embedder.out_dim}': self.report}
         return before | trained | kept
 
 # %% ../nbs/36_training.ipynb #5b02e7ad
