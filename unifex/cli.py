@@ -377,30 +377,37 @@ def unifex_zero_shot(
 # %% ../nbs/42_cli.ipynb #b6cdd6da
 def _open_pictures(path: str, root: str, image: str, label: str, label_level: str):
     "A folder, a table or an archive as table and root, by its own columns and level of labels; a single picture as it is"
-    from unifex.core import user_path
     from unifex.datasets import load_pictures
     from unifex.images import IMAGE_EXTENSIONS
+    from unifex.object_storage import as_place
     level = int(label_level) if label_level.lstrip('-').isdigit() else label_level or None
-    path = user_path(path)
-    if path.is_file() and path.suffix.lower() in IMAGE_EXTENSIONS: return path, root or None
+    path = as_place(path)
+    if isinstance(path, Path) and path.is_file() and path.suffix.lower() in IMAGE_EXTENSIONS: return path, root or None
     return load_pictures(path, root or None, image=image, label=label, label_level=level)
 
 # %% ../nbs/42_cli.ipynb #91a89125
-def _list_failed(folder: Path, failed) -> Path:
+def _list_failed(folder: Path | str, failed) -> Path | str:
     "The file beside the index that lists what the last call could not read; none where all could be"
     from unifex.core import write_text
+    from unifex.object_storage import remove_object, write_object
+    text = failed.to_csv(index=False).encode('utf-8', 'backslashreplace')
+    if isinstance(folder, str):
+        path = f'{folder}.failed.csv'
+        write_object(path, text) if len(failed) else remove_object(path)
+        return path
     path = folder.with_name(f'{folder.name}.failed.csv')
-    if len(failed): write_text(path, failed.to_csv(index=False).encode('utf-8', 'backslashreplace').decode('utf-8'))
+    if len(failed): write_text(path, text.decode('utf-8'))
     else: path.unlink(missing_ok=True)
     return path
 
-def _index_to_change(folder: Path):
+def _index_to_change(folder: Path | str):
     "An index, or that of a run, where what is done to it stays"
     from unifex.index import is_index
     from unifex.ingestion import open_to_write
-    return open_to_write(folder/'index' if is_index(folder/'index') else folder)
+    is_run = isinstance(folder, Path) and is_index(folder/'index')
+    return open_to_write(folder/'index' if is_run else folder)
 
-def _fill_index(folder: Path, model, pictures, root, **kwargs) -> dict:
+def _fill_index(folder: Path | str, model, pictures, root, **kwargs) -> dict:
     "Put pictures in and say what has become of them"
     from unifex.ingestion import ingest
     done = ingest(folder, pictures, model, root, **kwargs)
@@ -414,7 +421,7 @@ def _fill_index(folder: Path, model, pictures, root, **kwargs) -> dict:
     return done._asdict()
 
 # %% ../nbs/42_cli.ipynb #ff85adc4
-def _fill_on_ray(folder: Path, embedder: str, pictures, address: str, root: str, label_level: str, **kwargs) -> dict:
+def _fill_on_ray(folder: Path | str, embedder: str, pictures, address: str, root, label_level, **kwargs) -> dict:
     "The same by a Ray cluster"
     from unifex.index import is_index
     from unifex.scale import extract_dataset
@@ -427,23 +434,22 @@ def _fill_on_ray(folder: Path, embedder: str, pictures, address: str, root: str,
     return {'added': done.pictures, 'failed': done.failed}
 
 # %% ../nbs/42_cli.ipynb #6882c8d7
-def _index_folder(embedder: str, pictures: str | None, index: str | None) -> Path:
+def _index_folder(embedder: str, pictures: str | None, index: str | None) -> Path | str:
     "Where the index lies or will lie; `ValueError` where the words say no index"
-    from unifex.core import user_path
+    from unifex.object_storage import as_place
     if pictures and not index: raise ValueError('give an embedder, pictures and an index; or an index alone')
-    if '://' in (index or ''):
-        raise ValueError(f'{index} is no folder; in Python, embedder.index(pictures, path=...) takes an address, too')
-    return user_path(index or embedder)
+    return as_place(index or embedder)
 
-def _remove_rows(folder: Path, where: str) -> dict:
+def _remove_rows(folder: Path | str, where: str) -> dict:
     removed = _index_to_change(folder).remove(where=where)
     print(f'{removed:,} pictures removed')
     return {'removed': removed}
 
-def _fill_here(folder: Path, embedder: str, pictures, device: str, root, label_level, image, label, **kwargs) -> dict:
+def _fill_here(folder, embedder: str, pictures, device: str, root, label_level, image, label, **kwargs) -> dict:
     "Put pictures in by this process"
     from unifex.core import default_device
     from unifex.embedder import load_embedder
+    if '://' in pictures: raise ValueError(f'{pictures}: pictures in object storage are read with --ray local')
     model = load_embedder(embedder).to(default_device(device))
     pictures, root = _open_pictures(pictures, root, image, label, label_level)
     return _fill_index(folder, model, pictures, root, **kwargs)
@@ -469,8 +475,8 @@ def _calibrate(found, model: str):
 @command
 def unifex_index(
     embedder: str,  # a run, the folder of an embedder, or an address such as hf:owner/name; or, alone, an index
-    pictures: str = None,  # a folder, flat or nested, a table, zip, tar, Parquet or Arrow; with --ray also in stores
-    index: str = None,  # folder of the index: made, or added to where it is one
+    pictures: str = None,  # a folder, flat or nested, a table, zip, tar, Parquet or Arrow; with --ray also an address
+    index: str = None,  # folder or address of the index: made, or added to where it is one
     *,
     remove: str = '',  # first take out the rows for which this is true, such as "label = 'cup'"
     build: bool = False,  # make searches of a large index quick
@@ -491,7 +497,7 @@ def unifex_index(
 
     examples:
       unifex_index results/quickstart ~/pictures my_index     again, and what is new goes in
-      unifex_index results/quickstart s3://bucket/shards my_index --ray 10.0.0.1:6379
+      unifex_index results/quickstart s3://bucket/shards s3://bucket/index --ray 10.0.0.1:6379
       unifex_index my_index --remove "domain = 'logos'"
       unifex_index my_index --build --recall"""
     folder = _index_folder(embedder, pictures, index)
@@ -509,11 +515,12 @@ def unifex_index(
 # %% ../nbs/42_cli.ipynb #af592e7f
 def _open_index(folder: str, root: str):
     "The index of a run, or an index by itself, with its pictures at `root` where that is given"
-    from unifex.core import moved_root, user_path
+    from unifex.core import moved_root
     from unifex.index import is_index, load_index
+    from unifex.object_storage import as_place
     from unifex.runs import load_run
-    path = user_path(folder)
-    found = load_index(path) if is_index(path) else load_run(folder).index
+    path = as_place(folder)
+    found = load_index(path) if isinstance(path, str) or is_index(path) else load_run(path).index
     if root: found.root = moved_root(found.root, root)
     if found.root and not found.root.is_dir():
         warnings.warn(f'the pictures found are not at {found.root}; say where they are with --root')
@@ -537,7 +544,7 @@ def _print_neighbors(neighbors, names, root, none: str = ''):
         rows = neighbors[neighbors['query'] == i].drop(columns='query')
         said = rows.round(3).to_string(index=False) if len(rows) else none
         if said: print(f'{name}\n{said}\n')
-    print(f'Paths are relative to {root}')
+    if root: print(f'Paths are relative to {root}')
 
 # %% ../nbs/42_cli.ipynb #5ea7e8fd
 def _as_query(pictures, neighbors, together: bool):
@@ -555,7 +562,7 @@ def _save_neighbors(pictures, neighbors, root, path: str):
 # %% ../nbs/42_cli.ipynb #5574affd
 @command
 def unifex_search(
-    index: str,  # folder of a run or of an index
+    index: str,  # folder of a run, or folder or address of an index
     *pictures: str,  # pictures to search for
     k: int = 5,  # so many neighbors
     where: str = '',  # only among the rows for which this is true, such as "domain = 'shoes' and price < 90"

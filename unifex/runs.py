@@ -41,6 +41,7 @@ from .index import Index, is_index, load_index
 from .knn import knn
 from .labels import suspects as find_suspects
 from .necks import create_neck, half_whitened
+from .object_storage import as_place
 from .open_set import OpenSet, open_set_held_out
 from .splits import exclusions, query_index, split_mask
 from .tables import write_table
@@ -305,13 +306,14 @@ def threshold(
 
 # %% ../nbs/35_runs.ipynb #ed782f49
 def open_embeddings(
-    source: str | Path,  # folder of a run, of an index or of `Embeddings.save`; .parquet or .npy
+    source: str | Path,  # folder of a run, of an index or of `Embeddings.save`; .parquet or .npy; address of an index
     table: str | Path | pd.DataFrame | None = None,  # labels for an .npy
     image: str = 'image',  # of a table of files: column with the names of the pictures, where there is one
     label: str = 'label',  # column with the labels
 ) -> Embeddings:
     "Vectors and rows, see `read_embeddings` for files"
-    folder = user_path(source)
+    folder = as_place(source)
+    if isinstance(folder, str): return load_index(folder).embeddings()
     for run in folder, folder.parent:  # of a run, its index
         if (run/'config.yaml').exists() and (folder == run or folder.name == 'index'): return load_run(run).embeddings
     if is_index(folder): return load_index(folder).embeddings()

@@ -194,3 +194,30 @@ def measure_folded(
         rows.append(row)
         write_table(pd.DataFrame(rows), Path(save))
     return pd.DataFrame(rows)
+
+
+FOLDERS = [('all', 900), ('signs', 230), ('styles', 230), ('scenes', 80), ('styles', 80), ('signs', 40),
+           ('scenes', 40), ('pins', 40)]  # domain, classes
+
+
+def measure_samplers(
+    save: str | Path,  # CSV
+    seeds=(1, 2),
+) -> pd.DataFrame:  # a row a folder: mMP@5 of the portfolio's pair losses, by how batches are drawn
+    "Whether a pair loss wants four pictures of each class in a batch, two, or classes drawn at random"
+    table, root = load_development()
+    cfg = load_config('quickstart', device='cpu', img_size=128)
+    backbone = config_backbone(cfg)
+    orders = {'m_per_class, 4': {}, 'm_per_class, 2': dict(per_class=2), 'class_balanced': dict(sampler='class_balanced')}
+    pairs = [name for name in PORTFOLIO if name != 'AdaCos']
+    settings = {f'{name}: {order}': PORTFOLIO[name] | how for name in pairs for order, how in orders.items()
+                if order != 'm_per_class, 2' or 'dropout' not in name}
+    rows = []
+    for seed, kind, (domain, size) in itertools.product(seeds, ('classes', 'images'), FOLDERS):
+        part = table if domain == 'all' else table[table.domain == domain]
+        data = prepare_data(cfg, backbone, small_folder(part, size, 4, seed, kind), root)
+        trained = train_many([override(cfg, seed=seed, **s) for s in settings.values()], data)
+        rows.append(dict(seed=seed, valid=kind, domain=domain, classes=size) | {
+            name: round(training.report.overall['mMP@5'], 4) for name, training in zip(settings, trained)})
+        write_table(pd.DataFrame(rows), Path(save))
+    return pd.DataFrame(rows)
