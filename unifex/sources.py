@@ -185,16 +185,26 @@ def _coco_folder(path, names, root):
     raise TableError(f'none of the pictures of {path} is there, not {names[0]} for one, neither in {above} nor in '
                      'images there or above; give root= (--root), the folder that they are relative to')
 
+_COCO = {'images': ['id'], 'annotations': ['image_id', 'category_id'], 'categories': ['id', 'name']}
+
+def _check_coco(coco, path):
+    "`TableError` unless each part of it is a list of objects with the keys that are needed"
+    for part, keys in _COCO.items():
+        found = coco.get(part, [])
+        if not isinstance(found, list): found = [found]
+        wrong = [o for o in found if not isinstance(o, dict) or not o.keys() >= set(keys)]
+        if not wrong: continue
+        raise TableError(f'{path} is no COCO file: {part} is a list of objects with {" and ".join(keys)}, '
+                         f'not {json.dumps(wrong[0])[:60]}')
+
 def _boxes(coco, path):
     "The boxes of a COCO file: image_id, category_id, left, top, width, height"
-    try:
-        boxes = pd.DataFrame([o for o in coco['annotations'] if not o.get('iscrowd') and o.get('bbox')])
-        if not len(boxes): raise TableError(f'{path} lists no boxes (bbox)')
-        sides = pd.DataFrame(boxes.bbox.tolist(), boxes.index, dtype=float).set_axis(['x', 'y', 'w', 'h'], axis=1)
-        return boxes[['image_id', 'category_id']].join(sides)
-    except (AttributeError, KeyError, TypeError, ValueError) as e:
-        if isinstance(e, TableError): raise
-        raise TableError(f'{path} is no COCO file: {type(e).__name__} {e}') from None
+    boxes = pd.DataFrame([o for o in coco['annotations'] if not o.get('iscrowd') and o.get('bbox')])
+    if not len(boxes): raise TableError(f'{path} lists no boxes (bbox)')
+    try: sides = pd.DataFrame(boxes.bbox.tolist(), boxes.index, dtype=float).set_axis(['x', 'y', 'w', 'h'], axis=1)
+    except (TypeError, ValueError):
+        raise TableError(f'{path} is no COCO file: a bbox is left, top, width and height') from None
+    return boxes[['image_id', 'category_id']].join(sides)
 
 def _box_name(row, border):
     "What a path ends in to mean a box with its margin; None where it has nothing of the picture"
@@ -207,6 +217,7 @@ def _box_name(row, border):
 # %% ../nbs/03_sources.ipynb #08cbdb0a
 def _box_rows(coco, path, border):
     "A row a box: `image`, `label`; empty boxes are left out, with a warning"
+    _check_coco(coco, path)
     boxes = _boxes(coco, path)
     images = pd.DataFrame(coco['images']).drop_duplicates('id').set_index('id')
     images = images.reindex(columns=['file_name', 'width', 'height'])
