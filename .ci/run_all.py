@@ -12,23 +12,25 @@ from pathlib import Path
 
 import nbformat
 from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionError
+from nbclient.exceptions import CellExecutionError, CellTimeoutError
 
 ROOT = Path(__file__).resolve().parent.parent
 SAVED = ROOT/'nbs/benchmarks/measured/run_all.csv'
 COLUMNS = 'notebook', 'seconds', 'longest cell', 'warnings', 'error'
+MOST = 4*3600  # seconds of a cell
 
 
 def run(path: Path) -> dict:
     "A row for one notebook"
     book = nbformat.read(path, as_version=4)
-    client = NotebookClient(book, timeout=3600, kernel_name='python3', resources={'metadata': {'path': str(path.parent)}})
+    client = NotebookClient(book, timeout=MOST, kernel_name='python3', resources={'metadata': {'path': str(path.parent)}})
     seconds, begun, error = [], [0.], ''
     client.on_cell_execute = lambda **_: begun.append(time.time())
     client.on_cell_executed = lambda **_: seconds.append(time.time() - begun[-1])
     start = time.time()
     try: client.execute()
     except CellExecutionError as e: error = f'{e.ename}: {e.evalue}'.splitlines()[0][:150]
+    except CellTimeoutError: error = f'a cell took more than {MOST} seconds'
     outputs = [o for cell in book.cells for o in cell.get('outputs', [])]
     told = ''.join(o.text for o in outputs if o.output_type == 'stream' and o.name == 'stderr')
     return dict(zip(COLUMNS, (path.stem, round(time.time() - start), round(max(seconds, default=0)),

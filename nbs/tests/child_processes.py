@@ -4,7 +4,6 @@
     killed(program, .2, folder)                         # that long after the program has printed 'ready'
 """
 import os
-import resource
 import subprocess
 import sys
 import textwrap
@@ -42,6 +41,8 @@ def killed(program, seconds, *args):
 def peak_mb():
     "The most memory that this process has had, in MB"
     status = Path('/proc/self/status')  # what getrusage says begins with the parent's
-    if not status.exists(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss//1024
+    if not status.exists():
+        import resource
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss//1024
     line, = [line for line in status.read_text().splitlines() if line.startswith('VmHWM')]
     return int(line.split()[1])//1024

@@ -1,7 +1,6 @@
 """An S3 server on this machine and something to put there, for 39_object_storage.ipynb."""
 import io
 import os
-import shutil
 import socket
 import subprocess
 import tarfile
@@ -21,8 +20,8 @@ KEYS = dict(AWS_ACCESS_KEY_ID='testing', AWS_SECRET_ACCESS_KEY='testing', AWS_RE
 
 
 def server_program():
-    "The server of moto, best installed in an environment of its own (`pip install 'moto[server]'`); None: there is none"
-    return os.environ.get('UNIFEX_MOTO_SERVER') or shutil.which('moto_server')
+    "The server of moto, from an environment of its own (`pip install 'moto[server]>=5.2.5'`); None where none is named"
+    return os.environ.get('UNIFEX_MOTO_SERVER')
 
 
 def _wait_for(address):
