@@ -101,8 +101,10 @@ def _connect(place: str):
     return lancedb.connect(place, session=session, **how)
 
 def _return_large_blocks():
-    "Have glibc give freed blocks from 1 MB on back to the system, which it would keep"
-    with suppress(AttributeError, OSError, TypeError): ctypes.CDLL(None).mallopt(-3, 2**20)  # M_MMAP_THRESHOLD
+    "Have glibc give freed blocks back to the system, which it would keep: those there are, and from 1 MB on those to come"
+    with suppress(AttributeError, OSError, TypeError):
+        ctypes.CDLL(None).mallopt(-3, 2**20)  # M_MMAP_THRESHOLD
+        ctypes.CDLL(None).malloc_trim(0)
 
 # %% ../nbs/23_index.ipynb #cdbeaa58
 @contextmanager
@@ -1041,6 +1043,7 @@ def build(self: Index,
     with _lance_errors(self.path):
         self.lance.create_index('vector', config=how, replace=True)
         self.lance.create_index('id', config=BTree(), replace=True)  # a row by its id, without reading all ids
+    _return_large_blocks()  # what building took, before lists are read
     _set_meta(self, nprobes=nprobes or lists, refine=0 if is_whole else refine)
     if nprobes is None: _set_meta(self, nprobes=_fewest_lists(self, recall, lists))
     return self
