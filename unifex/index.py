@@ -241,6 +241,7 @@ def _upload_embedder(embedder, address: str):
 
 def _download_embedder(address: str, fingerprint: str) -> Path:
     "The embedder at an address, copied to the user's cache; `ValueError` where there is none"
+    if not re.fullmatch('[0-9a-f]+', fingerprint): raise ValueError(f'{address}: {fingerprint!r} is no fingerprint')
     folder = cache_dir()/'embedders'/fingerprint
     if folder.is_dir(): return folder
     try:
@@ -1043,14 +1044,14 @@ def build(self: Index,
     with _lance_errors(self.path):
         self.lance.create_index('vector', config=how, replace=True)
         self.lance.create_index('id', config=BTree(), replace=True)  # a row by its id, without reading all ids
-    _return_large_blocks()  # what building took, before lists are read
     _set_meta(self, nprobes=nprobes or lists, refine=0 if is_whole else refine)
     if nprobes is None: _set_meta(self, nprobes=_fewest_lists(self, recall, lists))
     return self
 
 def _fewest_lists(index: Index, recall: float, lists: int) -> int:
     "How many lists, to an eighth, have to be opened for a recall on a sample"
-    sample = _sample(index, n=200)
+    sample = _sample(index)
+    _return_large_blocks()  # what this and building took, before lists are read
     few, enough = 0, min(8, lists)
     while enough < lists and _share_found(index, *sample, enough) < recall: few, enough = enough, min(lists, 2*enough)
     while enough - few > max(1, enough//8):
@@ -1063,7 +1064,7 @@ def _fewest_lists(index: Index, recall: float, lists: int) -> int:
 @patch
 def recall(self: Index,
     k: int = 10,  # neighbors of each
-    n: int = 100,  # pictures of the index that are searched with
+    n: int = 200,  # pictures of the index that are searched with
     seed: int = 42,  # of the draw
 ) -> float:  # 1 where there is no IVF
     "The share of the true neighbors that a search finds; a warning says what to turn where it is below .95"
@@ -1079,7 +1080,7 @@ def _pairs(ids: np.ndarray, found: _Found) -> set:
     other = ids[found.number] != found.ids
     return set(zip(found.number[other], found.ids[other]))
 
-def _sample(index: Index, k: int = 10, n: int = 100, seed: int = 42) -> tuple[np.ndarray, int, set]:
+def _sample(index: Index, k: int = 10, n: int = 200, seed: int = 42) -> tuple[np.ndarray, int, set]:
     "Ids to search with, k, and the true pairs"
     ids = index.ids
     ids = np.random.default_rng(seed).choice(ids, min(n, len(ids)), replace=False)
