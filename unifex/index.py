@@ -289,7 +289,7 @@ def _attach(index: Index, path, embedder, database):
     "Make `index` a view of the table in a LanceDB database"
     lance = database.open_table(_TABLE)
     index.path, index.lance, index._database, index._embedder = path, lance, database, embedder
-    index._is_checked, index._largest, index._known = False, (-1, -1), None
+    index._is_checked, index._largest, index._known, index._is_view = False, (-1, -1), None, False
     index.failed = pd.DataFrame({'image': [], 'error': []})
     schema = lance.schema
     index.dim = schema.field('vector').type.list_size
@@ -318,12 +318,19 @@ class _State(NamedTuple):
 
 def _state(index: Index) -> _State:
     "That of now; a table that has not changed is asked for its version only"
+    if index._is_view: return index._known
     version, lance = index.lance.version, index.lance
     if index._known is None or index._known.version != version:
         schema = lance.schema
         is_built = any('vector' in found.columns for found in lance.list_indices())
         index._known = _State(version, lance.count_rows(), schema, _meta(schema), is_built)
     return index._known
+
+def _view(index: Index) -> Index:
+    "The index for a single search, which looks once whether the table has changed"
+    view = copy(index)
+    view._known, view._is_view = _state(index), True
+    return view
 
 # %% ../nbs/23_index.ipynb #565c8fc4
 def _create(path, rows, meta: dict, **kwargs):
@@ -802,9 +809,10 @@ def search(self: Index,
     asked = _query(self, query, vectors, max_pixels)
     own = _own_names(self, asked) if is_self else [set()]*len(asked.vectors)
     if together and len(asked.vectors): asked, own = _as_one(asked), [set().union(*own)]
-    limits, columns = (where, hidden, own), self.columns
-    if expand: asked = asked._replace(vectors=_expanded_queries(self, asked.vectors, expand, power, *limits))
-    found = _visible(self, asked.vectors, k, *limits, columns)
+    view, limits = _view(self), (where, hidden, own)
+    columns = view.columns
+    if expand: asked = asked._replace(vectors=_expanded_queries(view, asked.vectors, expand, power, *limits))
+    found = _visible(view, asked.vectors, k, *limits, columns)
     if min_score is not None: found = found.take(np.flatnonzero(found.score >= min_score))
     return _as_frame(found, columns, None if asked.single else asked.numbers)
 
@@ -1028,7 +1036,7 @@ _WHOLE = 512*2**20  # bytes up to which the lists hold whole vectors and ids
 # %% ../nbs/23_index.ipynb #b0569eb3
 @patch
 def build(self: Index,
-    recall: float = .97,  # of ten neighbors, on a sample, that enough lists are opened for
+    recall: float = .96,  # of ten neighbors, on a sample, that enough lists are opened for
     lists: int | None = None,  # None: half the square root of the number of pictures
     nprobes: int | None = None,  # lists that a search opens; None: as many as `recall` needs
     refine: int = 2,  # times k vectors that are scored again, where the lists hold them in 8 bits a number
@@ -1049,12 +1057,12 @@ def build(self: Index,
     return self
 
 def _fewest_lists(index: Index, recall: float, lists: int) -> int:
-    "How many lists, to an eighth, have to be opened for a recall on a sample"
+    "How many lists have to be opened for a recall on a sample"
     sample = _sample(index)
     _return_large_blocks()  # what this and building took, before lists are read
     few, enough = 0, min(8, lists)
     while enough < lists and _share_found(index, *sample, enough) < recall: few, enough = enough, min(lists, 2*enough)
-    while enough - few > max(1, enough//8):
+    while enough - few > 1:
         middle = (few + enough)//2
         if _share_found(index, *sample, middle) < recall: few = middle
         else: enough = middle
@@ -1072,7 +1080,7 @@ def recall(self: Index,
     if found < .95:
         probes = _state(self).meta['nprobes']
         warnings.warn(f'{found:.0%} of the {k} true neighbors are found, with {probes} lists opened: '
-                      f'build(recall=.97) opens as many as that needs, build(nprobes={2*probes}) so many', stacklevel=2)
+                      f'build(recall=.96) opens as many as that needs, build(nprobes={2*probes}) so many', stacklevel=2)
     return found
 
 def _pairs(ids: np.ndarray, found: _Found) -> set:
