@@ -657,8 +657,9 @@ class _Found(NamedTuple):
 # %% ../nbs/23_index.ipynb #dc65243a
 def _ask(index: Index, q: np.ndarray, k: int, where, columns: list[str], exact: bool, nprobes=None) -> _Found:
     "Neighbors by LanceDB, with `columns`; of `nprobes` lists, where not of as many as the index says"
-    asked = index.lance.search(q, 'vector', 'vector').distance_type('dot').limit(k)
-    asked = asked.select(['id', *columns, '_distance'])
+    from lancedb.query import LanceVectorQueryBuilder
+    asked = LanceVectorQueryBuilder(index.lance, q[0] if len(q) == 1 else q, 'vector').distance_type('dot').limit(k)
+    asked = asked.with_row_id(True).select(['id', *columns, '_distance'])  # so that it does not ask what columns there are
     if where is not None: asked = asked.where(where)
     if exact: asked = asked.bypass_vector_index()
     else: asked = _probe(index, asked, where, nprobes)
