@@ -174,7 +174,7 @@ class _Levels:
                 self.splits = {level: found}
                 return
 
-# %% ../nbs/04_any_pictures.ipynb #5193254e
+# %% ../nbs/04_any_pictures.ipynb #0d85b892
 @patch
 def folders(self: _Levels, parts):
     "The folders of a picture that may be its label"
@@ -211,8 +211,8 @@ def _tell_depth(folder, pictures, labels, levels):
     classes, deeper = sorted(set(labels)), sorted(set(leaves))
     first = 'the folder below the split' if levels.label - 1 in levels.splits else 'the first folder'
     if levels.label and levels.label - 1 not in levels.splits: first = f'the folder at level {levels.label}'
-    warnings.warn(f'{folder}: {first} is the label ({len(classes):,}: {first_few(classes)}); label_level=leaf takes '
-                  f'the one that holds the picture ({len(deeper):,}: {first_few(deeper)})')
+    warnings.warn(f'{folder}: {first} is the label ({len(classes):,}: {first_few(classes)}); label_level=leaf '
+                  f'(--label-level leaf) takes the one that holds the picture ({len(deeper):,}: {first_few(deeper)})')
 
 def _tell_same_label(folder, pictures, labels, levels):
     "Warn of labels that stand in several folders"

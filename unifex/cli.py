@@ -136,6 +136,10 @@ def _make_parser(func, params) -> argparse.ArgumentParser:
     return parser
 
 # %% ../nbs/42_cli.ipynb #14d68732
+def _dash_hint(word: str) -> str:
+    "What to write where a file's name begins with a dash"
+    return f'; the file of that name is ./{word}' if os.path.lexists(word) else ''
+
 def command(func):
     "A console script, `argv -> exit status`: by the parameters and comments of `func`, whose result is for `--json`"
     @wraps(func)
@@ -149,7 +153,7 @@ def command(func):
             if parser.takes_config: words, overrides = _split_overrides(words, parser.known_options())
         except ValueError as e: return _fail(func.__name__, e)
         found, rest = parser.parse_known_intermixed_args(words)
-        if rest: parser.error(f'unknown argument {rest[0]}')
+        if rest: parser.error(f'unknown argument {rest[0]}{_dash_hint(rest[0])}')
         options = vars(found)
         script = options.pop('json')
         args = [options.pop(n) for n, p in params.items() if p.kind is p.POSITIONAL_OR_KEYWORD]
