@@ -12,6 +12,7 @@ import re
 import tempfile
 import unicodedata
 import warnings
+from mimetypes import guess_type
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,7 @@ from .core import Roots, as_root, decode_name, encode_name, first_few, nearest_p
 from .images import IMAGE_EXTENSIONS, looks_like_picture
 from .sources import coco_table, has_pictures, json_table, rows_table, shards_table
 from .tables import SPLITS, TableError, check_table, has_class_ids, image_paths, make_table
-from .tables import name_columns, read_columns, relative_paths
+from .tables import name_columns, read_columns, relative_paths, splits_by_name
 
 # %% ../nbs/04_any_pictures.ipynb #2a7d83a0
 class DatasetError(TableError):
@@ -51,10 +52,11 @@ def _is_ours(names):
 def _odd_file(entry):
     "What kind of thing a file is that is no picture; None for a picture"
     name, ending = os.path.splitext(entry.name.lower())
-    if not entry.is_file(): return 'link to nothing' if entry.is_symlink() else 'pipe or device'
+    if not os.path.isfile(entry.path): return 'link to nothing' if entry.is_symlink() else 'pipe or device'
     if ending in IMAGE_EXTENSIONS: return None
-    if ending: return ending
-    return None if looks_like_picture(entry.path) else 'file without an ending'
+    says_nothing = not (ending in _NOTES or ending in ARCHIVES or ending[-1:] == '~' or guess_type(f'a{ending}')[0])
+    if says_nothing and looks_like_picture(entry.path): return None
+    return ending or 'file without an ending'
 
 class _FolderWalk:
     "The pictures below `folder`, as the parts of their paths, and what was passed over, as kind -> paths"
@@ -89,10 +91,10 @@ def _enter(self: _FolderWalk, path, parts, above):
     if is_ours: return self._pass_over('folder that unifex wrote', parts)
     entries = [entry for entry in entries if not _is_system(entry.name)]
     for entry in entries:
-        if not entry.is_dir(): self._add(entry, parts)
+        if not os.path.isdir(entry.path): self._add(entry, parts)
     above = [*above, self._identity(path)]
     for entry in entries:
-        if entry.is_dir(): self._enter_below(entry, (*parts, encode_name(entry.name)), above)
+        if os.path.isdir(entry.path): self._enter_below(entry, (*parts, encode_name(entry.name)), above)
 
 @patch
 def _enter_below(self: _FolderWalk, entry, parts, above):
@@ -113,48 +115,110 @@ def _count(kind, paths):
 def _tell_passed_over(folder, walk):
     "Warn of what was passed over, in one line; of folders that are read twice, in another"
     if not walk.over.keys() <= _NOTES:
-        said = [_count(kind, paths) for kind, paths in walk.over.items()]
+        def rank(kind): return kind in _NOTES, kind.startswith('.'), -len(walk.over[kind])  # what is usual comes last
+        kinds = sorted(walk.over, key=rank)
+        said = [_count(kind, walk.over[kind]) for kind in kinds[:12]]
+        n_rest = sum(len(walk.over[kind]) for kind in kinds[12:])
+        if n_rest: said.append(f'{n_rest:,} files of {len(kinds) - 12:,} kinds more')
         warnings.warn(f"{folder}: passed over: {', '.join(said)}")
     if walk.again: warnings.warn(f'{folder}: linked folders are read twice: {first_few(walk.again)}')
 
 # %% ../nbs/04_any_pictures.ipynb #b32c9a2d
-def _has_splits(folder, pictures, label_level):
-    "Whether the folders at the top are splits"
-    tops = sorted({parts[0] for parts in pictures if len(parts) > 1})
-    splits = {top: SPLITS[top.lower()] for top in tops if top.lower() in SPLITS}
-    if not splits or label_level == 0: return False
-    others = [top for top in tops if top not in splits]
-    if others and label_level is None and len(set(splits.values())) > 1:
-        raise DatasetError(
-            f'{folder}: {first_few(splits)} are splits, but {first_few(others)} beside them is none; move it away, '
-            'or take all of them as classes with label_level=0, the folders below with label_level=1')
-    return not others
+_WRAPPERS = {'images', 'image', 'imgs', 'img', 'pictures', 'pics', 'photos', 'jpegimages', 'data'}  # no class, if alone
 
 def _level(label_level):
-    "`label_level` as a number; 'leaf' is -1"
+    "`label_level` as a number, or None; 'leaf' is -1"
+    if label_level is None: return None
     try: return -1 if label_level == 'leaf' else int(label_level)
     except ValueError: raise DatasetError(f"label_level={label_level!r}; give a number, or 'leaf'") from None
 
-def _label(parts, level, has_splits):
-    "The folder at `level` of a picture's path, or None where it does not lie so deep"
-    folders = parts[:-1] if level >= 0 else parts[has_splits:-1]
+def _is_of_several(splits): return len(set(splits.values())) > 1
+
+class _Levels:
+    "What folders say: `label`, the first level that may be the label, and `splits`, level -> name -> split"
+
+    def __init__(self, folder, pictures, label_level=None):
+        self.asked, self.label, self.splits = _level(label_level), 0, {}
+        self.paths = {parts[:-1] for parts in pictures} - {()}
+        beside = self._look_down()
+        if beside and self.asked is None: raise DatasetError(f'{folder}: {beside}')
+        if not self.splits: self._look_below_classes()
+        if self.asked in self.splits: self.splits = {}
+
+    def _names(self, level): return {path[level] for path in self.paths if len(path) > level}
+
+    def _look_down(self):
+        "Find the level of the label; what is wrong where only some of the folders are splits"
+        level = 0
+        while names := self._names(level):
+            found = splits_by_name(names)
+            if found.keys() == names: self.splits[level], self.label = found, level + 1
+            elif len(names) > 1:
+                self.label = level
+                return self._mixed(found, names, level)
+            elif not names.isdisjoint(_WRAPPERS): self.label = level + 1
+            level += 1
+
+    def _mixed(self, found, names, level):
+        if not _is_of_several(found): return None
+        others = first_few(sorted(names - found.keys()))
+        return (f'{first_few(sorted(found))} are splits, but {others} beside them is none; move it away, or take all of '
+                f'them as classes with label_level={level}, the folders below with label_level={level + 1}')
+
+    def _look_below_classes(self):
+        "Splits in the folder of each class"
+        for level in range(self.label + 1, min(map(len, self.paths), default=0)):
+            names = self._names(level)
+            found = splits_by_name(names)
+            if found.keys() == names and _is_of_several(found):
+                self.splits = {level: found}
+                return
+
+# %% ../nbs/04_any_pictures.ipynb #0d85b892
+@patch
+def folders(self: _Levels, parts):
+    "The folders of a picture that may be its label"
+    first = self.label if self.asked is None else 0
+    return [name for level, name in enumerate(parts[:-1]) if level >= first and level not in self.splits]
+
+@patch
+def label_of(self: _Levels, parts, level=None):
+    "The folder that is the label of a picture's path, or None where it does not lie so deep"
+    level = self.asked if level is None else level
+    folders = parts[:-1] if level is not None and level >= 0 else self.folders(parts)
+    level = level or 0
     return folders[level] if -len(folders) <= level < len(folders) else None
 
+@patch
+def split_of(self: _Levels, parts):
+    "The split of a picture's path, or None"
+    return next((names.get(parts[level]) for level, names in self.splits.items() if level < len(parts) - 1), None)
+
+@patch
+def tell(self: _Levels, folder):
+    "Warn of splits that are called otherwise or lie below the classes"
+    for level, names in [*self.splits.items()][:1]:
+        if level < self.label and all(name.lower() in SPLITS for name in names): continue
+        said = [f'{name} ({split})' for name, split in sorted(names.items())]
+        warnings.warn(f'{folder}: folders are taken for splits: {first_few(said, 6)}; label_level={level} takes them '
+                      'for the classes')
+
 # %% ../nbs/04_any_pictures.ipynb #c2397c31
-def _tell_depth(folder, pictures, labels, has_splits):
+def _tell_depth(folder, pictures, labels, levels):
     "Warn that labels could be taken from another level"
-    leaves = [_label(parts, -1, has_splits) for parts in pictures]
+    leaves = [levels.label_of(parts, -1) for parts in pictures]
     if leaves == labels: return
     classes, deeper = sorted(set(labels)), sorted(set(leaves))
-    first = 'the folder below the split' if has_splits else 'the first folder'
-    warnings.warn(f'{folder}: {first} is the label ({len(classes):,}: {first_few(classes)}); label_level=leaf takes '
-                  f'the one that holds the picture ({len(deeper):,}: {first_few(deeper)})')
+    first = 'the folder below the split' if levels.label - 1 in levels.splits else 'the first folder'
+    if levels.label and levels.label - 1 not in levels.splits: first = f'the folder at level {levels.label}'
+    warnings.warn(f'{folder}: {first} is the label ({len(classes):,}: {first_few(classes)}); label_level=leaf '
+                  f'(--label-level leaf) takes the one that holds the picture ({len(deeper):,}: {first_few(deeper)})')
 
-def _tell_same_label(folder, pictures, labels, has_splits):
+def _tell_same_label(folder, pictures, labels, levels):
     "Warn of labels that stand in several folders"
     above = {}
     for parts, label in zip(pictures, labels):
-        path = parts[has_splits:-1]
+        path = [name for level, name in enumerate(parts[:-1]) if level not in levels.splits]
         above.setdefault(label, set()).add('/'.join(path[:path.index(label) + 1]))
     twice = [sorted(paths) for paths in above.values() if len(paths) > 1]
     if twice: warnings.warn(f'{folder}: folders of one name are one class: {first_few(map(" and ".join, twice))}')
@@ -171,19 +235,19 @@ _KINDS = '*.jpg, *.png, *.webp and the like'
 
 def _labeled_rows(folder, walk, label_level):
     "(pictures, labels, splits or None) of those that lie in a class folder; the others are passed over"
-    has_splits = _has_splits(folder, walk.pictures, label_level)
-    level = int(has_splits) if label_level is None else _level(label_level)
-    labels = [_label(parts, level, has_splits) for parts in walk.pictures]
+    levels = _Levels(folder, walk.pictures, label_level)
+    levels.tell(folder)
+    labels = [levels.label_of(parts) for parts in walk.pictures]
     for parts, label in zip(walk.pictures, labels):
         if label is None: walk._pass_over('picture in no class folder', parts)
     pictures = [parts for parts, label in zip(walk.pictures, labels) if label is not None]
     labels = [label for label in labels if label is not None]
-    if label_level is None: _tell_depth(folder, pictures, labels, has_splits)
-    elif level: _tell_same_label(folder, pictures, labels, has_splits)
+    if label_level is None: _tell_depth(folder, pictures, labels, levels)
+    elif levels.asked: _tell_same_label(folder, pictures, labels, levels)
     if len(set(labels)) == 1:
         warnings.warn(f'{folder}: all pictures are of one class, {labels[0]}')
         _tell_lists(folder, walk)
-    return pictures, labels, [SPLITS[parts[0].lower()] for parts in pictures] if has_splits else None
+    return pictures, labels, [levels.split_of(parts) for parts in pictures] if levels.splits else None
 
 # %% ../nbs/04_any_pictures.ipynb #40d18d6c
 def folder_table(
@@ -275,11 +339,19 @@ def _moved(df, old, root):
     raise DatasetError(f'absolute paths below {old}, and no {first.name} below root={root} to go with them')
 
 # %% ../nbs/04_any_pictures.ipynb #32c8b6f7
+def _tell_no_words(table):
+    "Warn of labels by which programs mean that there is none"
+    labels = table.label.value_counts() if 'label' in table else {}
+    for label in {'nan', 'NaN', 'NULL', 'null', 'None', '<NA>', 'N/A'}.intersection(labels.keys()):
+        warnings.warn(f'{label!r} is taken as the label of {labels[label]:,} pictures; leave the cells empty where there '
+                      'is none')
+
 def _load_table(df, start, root, **columns):
     "(annotation table, root) of rows whose paths are relative to `root`, or to `start` where it is None"
     df, found = relative_paths(name_columns(df, **columns), root or start)
     if root and found != root: df, found = _moved(df, found, root)
     table = check_table(df.assign(image=_as_on_disk(df.image, found)))
+    _tell_no_words(table)
     if has_class_ids(table): table = table.assign(class_id=pd.to_numeric(table.class_id).astype(np.int64))
     else: table = table.rename(columns={'class_id': 'own_class_id'})
     _check_there(table, found, start)
@@ -288,11 +360,15 @@ def _load_table(df, start, root, **columns):
 
 def _walked_table(folder, walk, dataset, domain, label_level):
     "The annotation table of a walk, with labels where the pictures lie in folders"
-    in_splits = _has_splits(folder, walk.pictures, label_level)
-    is_flat = all(len(parts) <= in_splits + 1 for parts in walk.pictures)
+    levels = _Levels(folder, walk.pictures, label_level)
+    is_flat = not any(map(levels.folders, walk.pictures))
     if label_level is not None or not is_flat: return _labeled_table(folder, walk, dataset, domain, label_level)
-    if in_splits: warnings.warn(f'{folder}: train, test and the like are taken for splits, and the pictures lie in no '
-                                'class folder; label_level=0 takes those folders for the classes')
+    for level in levels.splits:
+        warnings.warn(f'{folder}: train, test and the like are taken for splits, and the pictures lie in no '
+                      f'class folder; label_level={level} takes those folders for the classes')
+    boxes = [path for path in walk.over.get('.txt', ()) if 'labels' in path.split('/')]
+    if boxes:
+        warnings.warn(f"{folder}: YOLO's boxes ({boxes[0]}) are not read; write them as COCO's JSON and give that")
     _tell_passed_over(folder, walk)
     _tell_lists(folder, walk)
     name = dataset or encode_name(folder.resolve().name)
@@ -357,11 +433,10 @@ def _rows_beside(folder, walk, shown, label, label_level):
     lists = [rows for path in lists if (rows := _read_list_beside(folder, walk, path)) is not None]
     if not lists: return None
     rows = pd.concat(lists, ignore_index=True)
-    has_splits = _has_splits(shown, walk.pictures, label_level)
+    levels = _Levels(shown, walk.pictures, label_level)
     parts = [tuple(path.split('/box=')[0].split('/')) for path in rows.image]
-    if has_splits and 'split' not in rows: rows['split'] = [SPLITS.get(o[0].lower()) for o in parts]
-    level = int(has_splits) if label_level is None else _level(label_level)
-    labels = [_label(o, level, has_splits) for o in parts]
+    if levels.splits and 'split' not in rows: rows['split'] = [levels.split_of(o) for o in parts]
+    labels = [levels.label_of(o) for o in parts]
     if label not in rows and None not in labels: rows[label] = labels
     n_other = len(set(walk.pictures) - set(parts))
     if n_other: warnings.warn(f'{shown}: pictures that its list does not name are passed over, {n_other:,} of them')
@@ -429,8 +504,9 @@ def _refuse(source):
         raise DatasetError(f'a {type(source).__name__} in memory: give the folder that its save_to_disk(folder) writes')
     if not isinstance(source, (str, os.PathLike)):
         raise DatasetError(f'{type(source).__name__} is no source: give a folder, a table or an archive')
-    if os.path.isdir(user_path(source)): return
+    if source != '' and os.path.isdir(user_path(source)): return
     text = os.fspath(source)
+    if not text: raise DatasetError("'' is no name of a folder or a table; give . for the current folder")
     if re.match(r'[a-z0-9+]{2,}://', text):
         raise DatasetError(f'{text}: addresses are not fetched; download it first (hf download, aws s3 cp, curl), and '
                            'give the folder')

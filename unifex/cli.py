@@ -136,6 +136,10 @@ def _make_parser(func, params) -> argparse.ArgumentParser:
     return parser
 
 # %% ../nbs/42_cli.ipynb #14d68732
+def _dash_hint(word: str) -> str:
+    "What to write where a file's name begins with a dash"
+    return f'; the file of that name is ./{word}' if os.path.lexists(word) else ''
+
 def command(func):
     "A console script, `argv -> exit status`: by the parameters and comments of `func`, whose result is for `--json`"
     @wraps(func)
@@ -149,7 +153,7 @@ def command(func):
             if parser.takes_config: words, overrides = _split_overrides(words, parser.known_options())
         except ValueError as e: return _fail(func.__name__, e)
         found, rest = parser.parse_known_intermixed_args(words)
-        if rest: parser.error(f'unknown argument {rest[0]}')
+        if rest: parser.error(f'unknown argument {rest[0]}{_dash_hint(rest[0])}')
         options = vars(found)
         script = options.pop('json')
         args = [options.pop(n) for n, p in params.items() if p.kind is p.POSITIONAL_OR_KEYWORD]
@@ -445,6 +449,20 @@ def _remove_rows(folder: Path | str, where: str) -> dict:
     print(f'{removed:,} pictures removed')
     return {'removed': removed}
 
+def _remove_gone(found) -> dict:
+    from unifex.ingestion import gone_pictures
+    lost = gone_pictures(found)
+    found.remove(lost.id)
+    print(f'{len(lost):,} pictures removed whose files are no longer there')
+    return {'gone': len(lost)}
+
+def _tell_gone(found, most=200_000):
+    "Say how many pictures of an index are no longer there; of a large one it would take long to know"
+    from unifex.ingestion import gone_pictures
+    if len(found) > most or found.root is None or not found.root.is_dir(): return
+    lost = gone_pictures(found)
+    if len(lost): print(f'{len(lost):,} pictures of the index are no longer there ({lost.image[0]}); --gone takes them out')
+
 def _fill_here(folder, embedder: str, pictures, device: str, root, label_level, image, label, **kwargs) -> dict:
     "Put pictures in by this process"
     from unifex.core import default_device
@@ -479,6 +497,7 @@ def unifex_index(
     index: str = None,  # folder or address of the index: made, or added to where it is one
     *,
     remove: str = '',  # first take out the rows for which this is true, such as "label = 'cup'"
+    gone: bool = False,  # take out the pictures whose files are no longer there
     build: bool = False,  # make searches of a large index quick
     compact: bool = False,  # give back the space of what was taken out, and put small pieces together
     recall: bool = False,  # say what share of the true neighbors searches find
@@ -508,6 +527,8 @@ def unifex_index(
     elif pictures: result |= _fill_here(folder, embedder, pictures, device, root, label_level, image, **how)
     found = _index_to_change(folder)
     if index: _calibrate(found, embedder)
+    if gone: result |= _remove_gone(found)
+    elif pictures: _tell_gone(found)
     result |= _look_after(found, build, compact, recall)
     print(f'{found!r}\nTry: unifex_search {shlex.quote(str(folder))} PICTURE')
     return result | {'index': folder, 'pictures': len(found)}
@@ -525,6 +546,14 @@ def _open_index(folder: str, root: str):
     if found.root and not found.root.is_dir():
         warnings.warn(f'the pictures found are not at {found.root}; say where they are with --root')
     return found
+
+def _check_there(pictures):
+    "`ValueError` where there is none of the pictures to search for, before anything is loaded"
+    from unifex.archives import picture_exists
+    from unifex.core import nearest_path, user_path
+    if not pictures: raise ValueError('give a picture, or --serve')
+    if any('://' in picture or picture_exists(user_path(picture)) for picture in pictures): return
+    raise FileNotFoundError(f'there is no picture {pictures[0]}{nearest_path(pictures[0])}')
 
 def _save_figure(figure, path: str):
     from unifex.core import atomic_path
@@ -586,7 +615,7 @@ def unifex_search(
       unifex_search my_index front.jpg back.jpg --together --expand 2
       unifex_search my_index photo.jpg --where "domain = 'shoes'" --min-score auto
       unifex_search my_index --serve"""
-    if not serve and not pictures: raise ValueError('give a picture, or --serve')
+    if not serve: _check_there(pictures)
     found = _open_index(index, root)
     if engine != 'auto': found.embedder.engine_name = engine
     how = dict(where=where or None, min_score=_cosine(min_score), expand=expand, max_pixels=max_pixels)
@@ -689,11 +718,14 @@ def unifex_check(
     return {'pictures': len(table), 'findings': found}
 
 # %% ../nbs/42_cli.ipynb #ae36ac86
-def _read_or_embed(path: str, table: str, model, embedder: str, max_pixels: int = 0, **names):
+def _read_or_embed(path: str, table: str, model, embedder: str, labeled=False, max_pixels: int = 0, **names):
     "Embeddings of a run, an index or files; with a model, from the folder `embedder`, of pictures"
     from unifex.runs import mark_trained, open_embeddings
     if model is None: return open_embeddings(path, table or None, names['image'], names['label'])
     pictures, root = _open_pictures(path, **names)
+    if labeled and 'label' not in getattr(pictures, 'columns', ()):
+        raise ValueError(f'{path} has no labels, so nobody knows which answers are right; give a folder with a folder for '
+                         'each class, or a table, and name its column of labels with --label')
     return mark_trained(model.embeddings(pictures, root, max_pixels=max_pixels), embedder)
 
 def _print_difference(report, path: str, table: str, names: dict, protocol: str, settings: dict) -> dict:
@@ -717,7 +749,7 @@ def _judging_embedder(folder: str, device: str, engine: str):
 def _query_and_index(query, index, model, **names) -> tuple:
     "Embeddings of queries and of what they are searched in, each a path and a table; of the model run, device, engine"
     embedder = _judging_embedder(*model)
-    queries = _read_or_embed(*query, embedder, model[0], **names)
+    queries = _read_or_embed(*query, embedder, model[0], labeled=True, **names)
     if not index[0]: return queries.query_index()
     return queries, _read_or_embed(*index, embedder, model[0], **names)
 

@@ -175,7 +175,8 @@ def nearest_path(
     "The end of an error message: the nearest names in the folder where `path` was looked for"
     path = Path(path).expanduser()
     if not path.parent.is_dir(): return ''
-    return nearest(path.name, [o.name for o in path.parent.iterdir()])
+    is_hidden = path.name.startswith('.')
+    return nearest(path.name, [o.name for o in path.parent.iterdir() if is_hidden or not o.name.startswith('.')])
 
 # %% ../nbs/00_core.ipynb #a08b4071
 _UNSAFE = re.compile('[\ud800-\udfff\uef80-\uefff]')

@@ -114,7 +114,8 @@ def load(
         return cls(*_split_vectors(read_columns(path), 'vector', path))
     missing = [o for o in _FILES if not (path/o).is_file()]
     if missing:
-        raise FileNotFoundError(f'{path} holds no {" and no ".join(missing)}; give what Embeddings.save wrote')
+        raise FileNotFoundError(f'{path} holds no {" and no ".join(missing)}; give what Embeddings.save wrote, or, where '
+                                f'it holds pictures, embedder.embeddings({str(path)!r}) (--embedder RUN)')
     return cls(_load_npy(path/'vectors.npy'), read_table(path/'table.csv'))
 
 # %% ../nbs/22_evaluation.ipynb #cbbb75ec

@@ -29,9 +29,9 @@ from fastcore.basics import patch
 from .archives import picture_exists
 from .core import as_root, atomic_path, cache_dir, decode_name, encode_name, nearest, path_below
 from .core import plain_root, require_packages, user_path
-from .embedder import Embedder, Pictures, as_pictures, load_embedder, warn_failed
+from .embedder import Embedder, Pictures, as_pictures, load_embedder, none_can_be_read, warn_failed
 from .evaluation import Embeddings
-from .images import MAX_PIXELS, ImageError, hashed
+from .images import MAX_PIXELS, hashed
 from .knn import expand_vectors
 from .object_storage import as_place, copy_folder, file_system, lance_options, storage_error
 from .tables import DuplicateImageError, make_table
@@ -507,7 +507,7 @@ def _embed_into(index: Index | None, embedder: Embedder, pictures: Pictures, ids
         added.append(wanted)
     failed = pd.concat(failed, ignore_index=True)
     if n and len(failed) == n:
-        raise ImageError(f'none of the {n:,} pictures can be read, the first because of {failed.error[0]}')
+        raise none_can_be_read(n, failed.error[0])
     warn_failed(failed, n)
     index.failed = failed
     return index, np.concatenate(added)

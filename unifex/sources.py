@@ -19,7 +19,7 @@ from .archives import bytes_column, holds_pictures, list_archive, open_rows, pic
 from .archives import rows_schema
 from .core import encode_name, first_few
 from .images import IMAGE_EXTENSIONS, ImageError, crop_box
-from .tables import SPLITS, TableError
+from .tables import SPLITS, TableError, splits_by_name
 
 # %% ../nbs/03_sources.ipynb #ca71a64d
 def _split_of(name):
@@ -28,10 +28,23 @@ def _split_of(name):
     first = re.split('[-_.]', folders.pop())[0]
     return next((SPLITS[o.lower()] for o in (*folders, first) if o.lower() in SPLITS), None)
 
+def _splits_of(names):
+    "The splits of files that lie side by side; none where they say one at most, `TableError` where only some say one"
+    splits = {name: _split_of(name) for name in names}
+    if None in splits.values():
+        stems = {name: PurePosixPath(name).stem for name in names}
+        found = splits_by_name(stems.values())
+        splits = {name: split or found.get(stems[name]) for name, split in splits.items()}
+    if len(set(splits.values()) - {None}) < 2: return {}
+    others = [name for name, split in splits.items() if split is None]
+    if not others: return splits
+    some = [name for name in names if splits[name]]
+    raise TableError(f'{first_few(some)} are of splits, but {first_few(others)} beside them is of none; move it away')
+
 def _join_shards(parts, names):
     "The rows of several files as one table, with the splits that their names say"
-    splits = {name: _split_of(name) for name in names}
-    if len(set(splits.values())) > 1 and None not in splits.values():
+    splits = _splits_of(names)
+    if splits:
         parts = [rows if 'split' in rows else rows.assign(split=splits[name]) for rows, name in zip(parts, names)]
     return pd.concat(parts, ignore_index=True)
 
@@ -133,7 +146,7 @@ def rows_table(
     return _join_shards(parts, names)
 
 # %% ../nbs/03_sources.ipynb #945f3514
-_NOTES = '.cls', '.json'
+_NOTES = '.cls', '.json', '.txt'
 
 def _sample_key(name):
     "What files that belong together have in common"
@@ -143,11 +156,18 @@ def _sample_key(name):
 def _note(path, ending):
     "What a file beside a picture says of it"
     data = read_archived(path)
-    if ending == '.cls': return {'label': data.decode('utf-8', 'replace').strip()}
+    text = data.decode('utf-8', 'replace').strip()
+    if ending == '.cls': return {'label': text}
+    if ending == '.txt': return {'text': text}
     try: said = json.loads(data)
     except ValueError: said = None
     if not isinstance(said, dict): return {}
     return {k: v for k, v in said.items() if k != 'image' and isinstance(v, (str, int, float, bool))}
+
+def _has_notes(names):
+    "Whether something is written of a picture, and not only of the whole, as in a readme.txt"
+    noted = {_sample_key(name) for name in names if name.lower().endswith(_NOTES)}
+    return any(_sample_key(name) in noted for name in names if name.lower().endswith(IMAGE_EXTENSIONS))
 
 def _shard_rows(path, name):
     "The rows of one tar"
@@ -169,7 +189,7 @@ def shards_table(
 ) -> pd.DataFrame | None:  # paths relative to `folder`, and what is known; None where nothing but pictures is there
     "A row for each picture in tar shards; `TableError` where a tar is broken"
     names = [encode_name(Path(file).relative_to(folder).as_posix()) for file in files]
-    try: has_notes = any(name.lower().endswith(_NOTES) for file in files for name in list_archive(file))
+    try: has_notes = any(_has_notes(list_archive(file)) for file in files)
     except OSError as e: raise TableError(str(e)) from None
     if not has_notes: return None
     return _join_shards([_shard_rows(file, name) for file, name in zip(files, names)], names)

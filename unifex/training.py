@@ -35,7 +35,7 @@ from .checkpoints import Checkpoint
 from .cleaning import check_pictures
 from .config import Config, ConfigError, load_config, override
 from .copies import find_copies, separate_copies
-from .core import Roots, as_root, cache_dir, default_device, printable, torch_defaults, user_path
+from .core import Roots, as_root, cache_dir, default_device, first_few, printable, torch_defaults, user_path
 from .datasets import dataset_root, get_card, has_dataset, load_datasets, load_pictures, load_sources
 from .distributed import gather, init_ranks, rank0_only, ranks, run_device, shard, unshard
 from .embedder import Embedder
@@ -55,9 +55,19 @@ from .tables import CLASS, add_class_ids, class_counts, require_labels
 from .transforms import create_transform
 
 # %% ../nbs/36_training.ipynb #cd3794df
+def _none_to_train(split):
+    "The error where no row has split 'train'"
+    n = f"{split.notna().sum():,} of {len(split):,} pictures are of split {first_few(split.dropna().unique())}"
+    return ValueError(f"nothing to train on: {n}, and none is of split 'train'; give the others that split, or, to "
+                      'train on these, only the folder below, or a table without the column split')
+
 def _limit(table, ds, seed):
     "`table` without the training rows that exceed the limits of `cfg.dataset`"
+    if 'split' in table and table.split.isna().all(): table = table.drop(columns='split')
     train = split_mask(table, 'train') if 'split' in table else np.ones(len(table), dtype=bool)
+    if not train.any(): raise _none_to_train(table.split)
+    n_none = table.split.isna().sum() if 'split' in table else 0
+    if n_none: warnings.warn(f'{n_none:,} of {len(table):,} pictures have no split: neither trained on nor searched')
     kept = sample_table(table[train], ds.min_images, ds.max_images, ds.n_classes, seed=seed)
     if len(kept): return table[~train | table.index.isin(kept.index)].reset_index(drop=True)
     raise ValueError(f'no training picture is left after min_images={ds.min_images}, n_classes={ds.n_classes}; '
@@ -102,9 +112,14 @@ def _load_several(cfg, sources, exclude):
     return pd.concat(parts, ignore_index=True).drop(columns='class_id', errors='ignore'), root
 
 # %% ../nbs/36_training.ipynb #1301b70f
+def _is_of_folders(data):
+    "Whether the labels of a source are the folders in it"
+    return user_path(data).is_dir() or user_path(data).suffix.lower() == '.zip'
+
 def _no_labels(data):
     "What to do with a folder of pictures that has none"
-    return ConfigError(f'{data} has no folder for each class, so there are no labels to learn from; such pictures are '
+    return ConfigError(f'{data} has no folder for each class, so there are no labels to learn from; if the names of '
+                       'the files say them, write a CSV with the columns image and label, and give that. Such pictures are '
                        'searched untrained: unifex_zero_shot photos --model__neck__type pooling --embedding_dim 1280, '
                        f'then unifex_index results/photos {data} INDEX')
 
@@ -122,7 +137,7 @@ def load_data(
         root = data or ds.root or None
         table, root = load_datasets(ds.names, root), dataset_root(ds.names[0], root)
     else: table, root = load_pictures(data, ds.root or None, **_naming(ds), exclude=exclude)
-    if 'label' not in table and isinstance(data, (str, Path)) and user_path(data).is_dir(): raise _no_labels(data)
+    if 'label' not in table and isinstance(data, (str, Path)) and _is_of_folders(data): raise _no_labels(data)
     require_labels(table, 'training')
     return _limit(table, ds, cfg.seed), root
 
