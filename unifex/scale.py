@@ -391,17 +391,17 @@ def _as_arrow(rows: list[dict], vectors: np.ndarray) -> pa.Table:
     flat = pa.array(vectors.ravel(), pa.float32())
     return pa.table(arrays | {'vector': pa.FixedSizeListArray.from_arrays(flat, vectors.shape[1])})
 
-def _parquet_bytes(table: pa.Table) -> bytes:
-    out = io.BytesIO()
-    pq.write_table(table, out)
-    return out.getvalue()
-
 def _missing_as_none(value): return None if isinstance(value, float) and np.isnan(value) else value
 
 # %% ../nbs/39_scale.ipynb #8371f7f8
 _MODEL = '_embedder.json'  # names that begin so are passed over by those who read the folder as one table
 
 def _stem_of(name: str) -> str: return name.removeprefix('_failed-').rpartition('_')[0]
+
+def _parquet_bytes(table: pa.Table) -> bytes:
+    out = io.BytesIO()
+    pq.write_table(table, out)
+    return out.getvalue()
 
 # %% ../nbs/39_scale.ipynb #fb37fa6e
 class _PartFolder:

@@ -2,6 +2,7 @@
 
     output("import sys; print(sys.argv[1])", 'word')    # 'word'
     killed(program, .2, folder)                         # that long after the program has printed 'ready'
+    killed_when(lambda: file.exists(), program, folder)
 """
 import os
 import subprocess
@@ -12,14 +13,20 @@ from pathlib import Path
 
 
 def command(program, *args):
-    "The words that run a program in this Python"
-    return [sys.executable, '-W', 'ignore', '-c', textwrap.dedent(program), *map(str, args)]
+    "The words that run a program, a text or the `Path` of a file, in this Python"
+    what = [str(program)] if isinstance(program, Path) else ['-c', textwrap.dedent(program)]
+    return [sys.executable, '-W', 'ignore', *what, *map(str, args)]
+
+
+def ended(program, *args, seconds=600, **env):
+    "A program that has come to its end, with its `returncode` and `stdout`; `env` is added to the environment"
+    how = dict(env=os.environ | env, capture_output=True, text=True, timeout=seconds)
+    return subprocess.run(command(program, *args), **how)
 
 
 def output(program, *args, seconds=600, **env):
-    "What a program prints, which must end well, and in time; `env` is added to the environment"
-    how = dict(env=os.environ | env, capture_output=True, text=True, timeout=seconds)
-    done = subprocess.run(command(program, *args), **how)
+    "What a program prints, which must end well, and in time"
+    done = ended(program, *args, seconds=seconds, **env)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 
@@ -36,6 +43,15 @@ def killed(program, seconds, *args):
     time.sleep(seconds)
     process.kill()
     process.communicate()
+
+
+def killed_when(condition, program, *args, **env):
+    "Kill a program as soon as `condition()` holds"
+    silent = dict(stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(command(program, *args), env=os.environ | env, **silent)
+    while process.poll() is None and not condition(): time.sleep(.01)
+    process.kill()
+    process.wait()
 
 
 def peak_mb():

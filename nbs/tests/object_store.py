@@ -19,9 +19,9 @@ KEYS = dict(AWS_ACCESS_KEY_ID='testing', AWS_SECRET_ACCESS_KEY='testing', AWS_RE
             AWS_EC2_METADATA_DISABLED='true', AWS_CONFIG_FILE=os.devnull, AWS_SHARED_CREDENTIALS_FILE=os.devnull)
 
 
-def server_program():
-    "The server of moto, from an environment of its own (`pip install 'moto[server]>=5.2.5'`); None where none is named"
-    return os.environ.get('UNIFEX_MOTO_SERVER')
+# moto's, from an environment of its own: pip install 'moto[server]>=5.2.5'
+SERVER = os.environ.get('UNIFEX_MOTO_SERVER')
+HERE = bool(SERVER)  # whether there is one
 
 
 def _wait_for(address):
@@ -32,16 +32,16 @@ def _wait_for(address):
 
 
 @contextmanager
-def s3_server():
-    "The address of a server with a bucket `bucket`, which is found by the environment; it ends with the block"
+def s3_server(cache):
+    "The address of a server with a bucket `bucket`, found by the environment, as `cache` is; it ends with the block"
     with socket.socket() as s:
         s.bind(('127.0.0.1', 0))
         port = s.getsockname()[1]
     address = f'http://127.0.0.1:{port}'
     silent = dict(stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    process = subprocess.Popen([server_program(), '-H', '127.0.0.1', '-p', str(port)], **silent)
+    process = subprocess.Popen([SERVER, '-H', '127.0.0.1', '-p', str(port)], **silent)
     try:
-        with mock.patch.dict(os.environ, KEYS, AWS_ENDPOINT_URL=address):
+        with mock.patch.dict(os.environ, KEYS, AWS_ENDPOINT_URL=address, UNIFEX_CACHE=str(cache)):
             _wait_for(address)
             fs.FileSystem.from_uri('s3://bucket?allow_bucket_creation=true')[0].create_dir('bucket')
             yield address
@@ -64,14 +64,38 @@ def refuse_keys(address):
     urllib.request.urlopen(asked).close()
 
 
+def upload(path, address):
+    "A file into the bucket"
+    store, name = fs.FileSystem.from_uri(address)
+    with store.open_output_stream(name) as f: f.write(path.read_bytes())
+
+
+def exists(address):
+    "Whether there is such a file"
+    store, name = fs.FileSystem.from_uri(address)
+    return store.get_file_info(name).is_file
+
+
 def pictures(n, first=0):
     "Names and bytes of pictures of the sample"
     rows = load_dataset('sample').iloc[first:first + n]
     return [(f'{row.label}/{i}.webp', (sample_root()/row.image).read_bytes()) for i, row in enumerate(rows.itertuples())]
 
 
+def write_files(folder, files):
+    "A folder of (name, bytes)"
+    folder.mkdir()
+    for name, data in files: (folder/name).write_bytes(data)
+
+
+def write_shards(folder, files, size):
+    "A folder of tars, each of so many files"
+    folder.mkdir()
+    for i in range(0, len(files), size): write_packed(folder/f'{i//size}.tar', files[i:i + size])
+
+
 def write_packed(path, files):
-    "A packed folder: a tar of name -> bytes"
+    "A packed folder: a tar of (name, bytes)"
     with tarfile.open(path, 'w') as tar:
         for name, data in files:
             member = tarfile.TarInfo(name)

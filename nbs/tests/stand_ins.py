@@ -226,6 +226,10 @@ class _Everything(logging.Handler):
     def emit(self, record): self.logs.write(f'{record.getMessage()} {vars(record)}\n')
 
 
+# what may log the requests of huggingface_hub, of whichever version
+HTTP_PACKAGES = 'urllib3', 'requests', 'httpx', 'httpx2', 'httpcore', 'httpcore2', 'huggingface_hub'
+
+
 @contextmanager
 def all_logged(*packages: str):
     "Log at the finest level, from everywhere and from these packages; yields a StringIO"

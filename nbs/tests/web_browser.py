@@ -1,12 +1,12 @@
 """A page in Chromium, driven by the WebDriver protocol: what the notebook about the search page needs of it.
 
-    for page in visits(index):
-        page.search('photo.jpg')
+    for page in searches(index, 'photo.jpg'):
         assert page.count('#found li') == 12
 """
 import atexit
 import base64
 import contextlib
+import io
 import json
 import shutil
 import socket
@@ -16,6 +16,7 @@ import time
 import urllib.request
 
 from page_server import running
+from PIL import Image
 
 HERE = bool(shutil.which('chromedriver') and shutil.which('chromium'))  # whether there is a browser
 
@@ -32,6 +33,9 @@ def wait(f, seconds=60):
 
 FLAGS = ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
          '--disable-component-update', '--disable-sync', '--window-size=1000,820']
+
+
+PHONE = {'width': 390, 'height': 844, 'pixelRatio': 2, 'touch': True}
 
 
 def free_port():
@@ -130,27 +134,42 @@ class Visit:
 
     def paste(self): self.hand_over("dispatchEvent(new ClipboardEvent('paste', {clipboardData: d}))")
 
+    def focus(self, css): self.run(f"document.querySelector({css!r}).focus()")
+
+    def act(self, *devices): self.call('POST', '/actions', actions=[*devices])
+
     def press(self, *keys):
         strokes = [{'type': kind, 'value': KEYS.get(key, key)} for key in keys for kind in ('keyDown', 'keyUp')]
-        self.call('POST', '/actions', actions=[{'type': 'key', 'id': 'keys', 'actions': strokes}])
+        self.act({'type': 'key', 'id': 'keys', 'actions': strokes})
+
+    def pointer(self, name, kind, *steps):
+        "A pointer that goes to places (x, y) on the map, and does 'pointerDown' and 'pointerUp' there"
+        left, top = self.run("const b = canvas.getBoundingClientRect(); return [b.left, b.top]")
+        def action(step):
+            if isinstance(step, str): return {'type': step, 'button': 0}
+            return {'type': 'pointerMove', 'duration': 0, 'x': round(left + step[0]), 'y': round(top + step[1])}
+        actions = [action(step) for step in steps]
+        return {'type': 'pointer', 'id': name, 'parameters': {'pointerType': kind}, 'actions': actions}
 
     def move(self, x, y, *then, kind='mouse'):
         "The pointer to a place in the map; `then` 'pointerDown', 'pointerUp'"
-        box = self.run("const b = canvas.getBoundingClientRect(); return [b.left, b.top]")
-        at = {'type': 'pointerMove', 'duration': 0, 'x': round(box[0] + x), 'y': round(box[1] + y)}
-        actions = [at, *({'type': t, 'button': 0} for t in then)]
-        pointer = {'type': 'pointer', 'id': kind, 'parameters': {'pointerType': kind}, 'actions': actions}
-        self.call('POST', '/actions', actions=[pointer])
+        self.act(self.pointer(kind, kind, (x, y), *then))
 
     def pinch(self, a, b, by):
         "Two fingers on the map that move apart, each `by` points"
-        left, top = self.run("const b = canvas.getBoundingClientRect(); return [b.left, b.top]")
-        def finger(name, x, y, step):
-            at = lambda x: {'type': 'pointerMove', 'duration': 0, 'x': round(left + x), 'y': round(top + y)}
-            moves = [at(x + step*i/6) for i in range(1, 7)]
-            actions = [at(x), {'type': 'pointerDown', 'button': 0}, *moves, {'type': 'pointerUp', 'button': 0}]
-            return {'type': 'pointer', 'id': name, 'parameters': {'pointerType': 'touch'}, 'actions': actions}
-        self.call('POST', '/actions', actions=[finger('one', *a, -by), finger('two', *b, by)])
+        def finger(name, x, y, by):
+            start, *way = [(x + by*i/6, y) for i in range(7)]
+            return self.pointer(name, 'touch', start, 'pointerDown', *way, 'pointerUp')
+        self.act(finger('one', *a, -by), finger('two', *b, by))
+
+    def look_at_first(self):
+        "The map from near, at the best neighbor"
+        self.run('const i = plan.id.indexOf(found[0].id);'
+                 'view.x = plan.x[i] - .05; view.y = plan.y[i] - .05; zoom(6, 0, 0)')
+
+    def columns(self):
+        "How many neighbors stand in a row"
+        return self.run("return getComputedStyle($('found')).gridTemplateColumns.split(' ').length")
 
     def place(self, id):
         "Where a picture is on the map"
@@ -183,3 +202,26 @@ def visits(index, at='', phone=None):
         page = Visit(call, url + at)
         yield page
         assert (page.from_elsewhere(), page.complaints()) == ([], [])
+
+
+def searches(index, *paths, phone=None):
+    "Visits that begin with a search by files"
+    for page in visits(index, phone=phone):
+        page.search(*paths)
+        yield page
+
+
+def maps(index, phone=None):
+    "Visits that begin with the map"
+    for page in visits(index, '#map', phone):
+        page.until_map()
+        yield page
+
+
+def few_colors(png, width=600):
+    "A screenshot, small and with few colors, as PNG"
+    picture = Image.open(io.BytesIO(png)).convert('RGB')
+    picture.thumbnail((width, width), Image.Resampling.LANCZOS)
+    out = io.BytesIO()
+    picture.quantize(128).save(out, 'PNG', optimize=True)
+    return out.getvalue()
