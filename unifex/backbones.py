@@ -121,13 +121,31 @@ def _own_code(model: nn.Module) -> str:
     methods = [f for c in own for f in vars(c).values() if inspect.isfunction(f)]
     return ''.join(sorted(map(_text, methods)))
 
+def _setting(value) -> str | None:
+    "A number, word or function, or several, as text that is the same in every process; None for anything else"
+    if value is None or isinstance(value, (bool, int, float, str)): return repr(value)
+    if inspect.isroutine(value): return getattr(value, '__qualname__', None)
+    if not isinstance(value, (list, tuple)): return None
+    parts = [_setting(v) for v in value]
+    return None if None in parts else f"({', '.join(parts)})"
+
+def _settings(module: nn.Module) -> dict[str, str]:
+    "What a module was made with, strides and the like, beside its tensors"
+    found = {k: _setting(v) for k, v in vars(module).items() if k[0] != '_' and k != 'training'}
+    return {k: text for k, text in found.items() if text is not None}
+
+def _structure(model: nn.Module) -> str:
+    "The layers of a model by name, with their kinds and settings"
+    layers = [(name, type(m).__name__, sorted(_settings(m).items())) for name, m in model.named_modules()]
+    return json.dumps(layers)
+
 # %% ../nbs/10_backbones.ipynb #334c1388
 @patch
 def fingerprint(self: Backbone) -> str:
     "SHA-256 (64 hex digits) of architecture and state dict; the same for equal weights wherever they came from"
     what = [self._card.get(k) for k in ('library', 'model_name', 'proj_layer', 'config')]
     h = hashlib.sha256(json.dumps(what).encode())
-    if self._card['library'] == 'module': h.update(_own_code(self.model).encode())
+    if self._card['library'] == 'module': h.update((_own_code(self.model) + _structure(self.model)).encode())
     for k, v in sorted(self.model.state_dict().items()):
         h.update(f'{k} {v.dtype} {tuple(v.shape)}'.encode())
         h.update(v.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())

@@ -12,6 +12,7 @@ import math
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from itertools import chain
 
 import pandas as pd
 import torch
@@ -54,6 +55,8 @@ def _embed_shares(model: nn.Module, dl) -> Tensor:
     finally: dl.share = 0, 1
     n = sum(map(len, parts))
     owner = torch.arange(n) % dl.bs % n_ranks  # of each row: the shares are taken batch by batch
+    sizes = torch.bincount(owner, minlength=n_ranks).tolist()
+    if sizes != list(map(len, parts)): return torch.cat(parts)  # fewer than the rows, as some cannot be read
     out = torch.empty(n, parts[0].shape[1])
     for r, part in enumerate(parts): out[owner == r] = part
     return out
@@ -92,10 +95,10 @@ class RetrievalMetric(Metric):
         n = self.learn.epoch + 1
         if n % self.every and n < self.learn.n_epoch: return None
         with averaged_weights(self.learn): vectors = _embed_shares(self.learn.model, self.dl)
-        return rank0_only(self._score, Embeddings(vectors, self.table))
+        return rank0_only(self._score, vectors)
 
-    def _score(self, query: Embeddings) -> float:
-        try: report = evaluate(query, exclude=self.exclude, k=self.k, map_k=self.k)
+    def _score(self, vectors: Tensor) -> float:
+        try: report = evaluate(Embeddings(vectors, self.table), exclude=self.exclude, k=self.k, map_k=self.k)
         except ValueError as e:  # it must not cost the training
             warnings.warn(f'no {self.name} while training: {e}')
             return math.nan
@@ -231,8 +234,8 @@ def _copies(weights: dict[str, nn.Parameter]) -> dict[str, Tensor]:
 
 @torch.no_grad()
 def _put(model: nn.Module, weights: dict[str, Tensor]):
-    "Copy `weights` into the parameters of those names"
-    for name, p in model.named_parameters():
+    "Copy `weights` into the parameters and buffers of those names"
+    for name, p in chain(model.named_parameters(), model.named_buffers()):
         if name in weights: p.copy_(weights[name])
 
 # %% ../nbs/33_callbacks.ipynb #59902cff
@@ -284,6 +287,16 @@ class KeepBest(Callback):
         self.best = -math.inf
         self.wait = 0  # measurements since the best
         self.weights = {}
+        self.learns = set()  # names of the parameters that learn, or have or will
+
+    def before_fit(self): self.learns |= _trained(self.learn.model).keys()
+
+    def _state(self) -> dict[str, Tensor]:
+        "What the training changes: weights, those too that `Unfreeze` lets rest now, and statistics of a BatchNorm"
+        model = self.learn.model
+        self.learns |= _trained(model).keys()
+        weights = {name: p for name, p in model.named_parameters() if name in self.learns}
+        return _copies(weights | dict(model.named_buffers()))
 
     def after_epoch(self):
         value = self.recorder.log[-2] if len(self.recorder.log) > 2 else None
@@ -292,7 +305,7 @@ class KeepBest(Callback):
         if value > self.best:
             self.best = value
             self.wait = 0
-            with averaged_weights(self.learn): self.weights = _copies(_trained(self.learn.model))
+            with averaged_weights(self.learn): self.weights = self._state()
         if self.patience and self.wait >= self.patience: raise CancelFitException
 
     def after_fit(self): _put(self.learn.model, self.weights)

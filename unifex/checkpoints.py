@@ -121,6 +121,19 @@ def _load_recorder(learn: Learner, smooth_loss: Tensor, info: dict):
     rec.smooth_loss.count = info['count']
     rec.smooth_loss.val = smooth_loss
 
+# %% ../nbs/34_checkpoints.ipynb #107cfe91
+def _waiting_state(learn: Learner) -> tuple[dict, dict]:
+    "The gradients that wait for further batches, and of how many pictures they are"
+    count = getattr(getattr(learn, 'gradient_accumulation', None), 'count', 0)
+    params = learn.model.named_parameters() if count else ()
+    return {name: p.grad for name, p in params if p.grad is not None}, {'waiting': count}
+
+def _load_waiting(learn: Learner, tensors: dict, info: dict):
+    if not info.get('waiting'): return
+    params = dict(learn.model.named_parameters())
+    for name, grad in tensors.items(): params[name].grad = grad.to(params[name].device, copy=True)
+    learn.gradient_accumulation.count = info['waiting']
+
 # %% ../nbs/34_checkpoints.ipynb #7652eed6
 def _training_state(
     learn: Learner,
@@ -134,8 +147,9 @@ def _training_state(
     tensors = _with_prefix('model.', {k: v for k, v in learn.model.state_dict().items() if k not in skip})
     tensors['recorder.smooth'] = learn.recorder.smooth_loss.val
     opt, more = _optimizer_state(learn)
-    tensors |= _with_prefix('opt.', opt)
-    info |= more
+    grads, waiting = _waiting_state(learn)
+    tensors |= _with_prefix('opt.', opt) | _with_prefix('grad.', grads)
+    info |= more | waiting
     info['cbs'] = {}
     for cb in learn.cbs:
         if not hasattr(type(cb), 'state'): continue
@@ -150,6 +164,7 @@ def _load_training_state(learn: Learner, tensors: dict, info: dict):
     "Put the state of `_training_state` into a Learner whose fit has begun, random numbers apart"
     _load_model(learn.model, _below(tensors, 'model.'))
     _load_optimizer(learn, _below(tensors, 'opt.'), info)
+    _load_waiting(learn, _below(tensors, 'grad.'), info)
     _load_recorder(learn, tensors['recorder.smooth'], info['recorder'])
     device = learn.dls.device or 'cpu'
     for cb in learn.cbs:

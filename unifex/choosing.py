@@ -67,13 +67,20 @@ def _recipes(cfg: Config) -> dict[str, dict]:
     return dict(list(known.items())[:n])
 
 # %% ../nbs/37_choosing.ipynb #5e1ec7b2
+def _views_of(rows: pd.DataFrame, views: FeatureSet) -> FeatureSet:
+    "The views of these rows, under the class ids that they have there"
+    key = ['dataset', 'image']
+    ids = views.table[key].merge(rows[[*key, 'class_id']], how='left').class_id
+    found = views[ids.notna()]
+    return replace(found, table=found.table.assign(class_id=ids.dropna().to_numpy(int)))
+
 def _as_training(
     rows: pd.DataFrame,  # all to be trained on
     x: Tensor,  # their features (N, D)
     data: TrainingData,  # they belong to
 ) -> TrainingData:
     "`data` with these rows alone"
-    views = data.views and data.views[data.views.table.image.isin(rows.image)]
+    views = data.views and _views_of(rows, data.views)
     features = FeatureSet(x, rows, root=data.root)
     return TrainingData(rows, data.root, data.failed, data.backbone, features, views, prior=data.prior)
 

@@ -26,7 +26,8 @@ from tqdm import tqdm
 
 from .callbacks import TrainingError
 from .config import Config, load_config, override
-from .core import as_root, atomic_path, default_device, plain_root
+from .core import as_root, atomic_path, cache_dir, default_device, plain_root
+from .store import picture_keys
 from .training import (
     Training, TrainingData, config_backbone, load_data, prepare_data, rows_key, side_by_side_key, train_many)
 
@@ -64,10 +65,16 @@ _NO_MATTER = {
     'train': {'store', 'gpu_ids', 'save_epoch', 'save_iter', 'seen_img_save', 'keep'}}
 
 def _run_key(cfg: Config, pictures: str) -> str:
-    "A name for the result of `cfg` on the pictures of `rows_key`"
+    "A name for the result of `cfg` on the data of `_data_key`"
     settings = cfg.model_dump(exclude=_NO_MATTER)
     text = json.dumps([settings, pictures], sort_keys=True)
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+def _data_key(data: TrainingData) -> str:
+    "A name for the backbone and the pictures: a file of weights or a picture may be another under the same name"
+    contents, _ = picture_keys(data.table, data.root, index=cache_dir()/'features'/'files')
+    made_of = data.backbone.fingerprint().encode() + contents.tobytes()
+    return rows_key(data.table) + hashlib.blake2b(made_of, digest_size=8).hexdigest()
 
 # %% ../nbs/38_comparison.ipynb #040e0e62
 def _groups(configs: list[Config]) -> list[list[int]]:
@@ -76,7 +83,7 @@ def _groups(configs: list[Config]) -> list[list[int]]:
     for i, cfg in enumerate(configs):
         shared = cfg.model_dump(include={
             'model': {'backbone'}, 'transform': True, 'dataset': True,
-            'train': {'cache', 'views', 'store', 'store_dtype', 'patience'}})
+            'train': {'cache', 'views', 'store', 'store_dtype', 'patience', 'select', 'engine', 'engine_precision', 'device'}})
         groups.setdefault(json.dumps(shared), []).append(i)
     return list(groups.values())
 
@@ -211,12 +218,17 @@ def _train_all(
 def _read_rows(path) -> dict[str, dict]:
     "The rows in a CSV file, by their keys; none where there is no file"
     if not path or not Path(path).exists(): return {}
-    return pd.read_csv(path, index_col='key').to_dict('index')
+    return pd.read_csv(path, index_col='key', dtype={'key': str}).to_dict('index')
 
 def _write_rows(rows: dict[str, dict], path):
     if not path: return
     table = pd.DataFrame.from_dict(rows, orient='index').rename_axis('key')
     with atomic_path(path) as part: table.to_csv(part)
+
+def _result(row: dict) -> dict:
+    "A row without what was varied: another comparison may have varied other things, and come to the same training"
+    names = 'seed', 'mMP@5', 'R@1', 'mAP', 'trained', 'parameters', 'seconds'
+    return {name: value for name, value in row.items() if name in names or name.startswith('mMP@5 ')}
 
 def _as_table(rows: list[dict], variants) -> pd.DataFrame:
     "What was varied first, and no column that is empty"
@@ -246,15 +258,15 @@ def compare(
         for group in _groups(configs):
             shared = override(configs[group[0]], seed=cfg.seed)
             prepared = prepare_data(shared, config_backbone(shared), *load_data(shared, data), progress)
-            pictures = rows_key(prepared.table)
-            keys |= {i: _run_key(configs[i], pictures) for i in group}
+            name = _data_key(prepared)
+            keys |= {i: _run_key(configs[i], name) for i in group}
             todo = {keys[i]: runs[i] for i in group if keys[i] not in rows}
             bar.update(len(group) - len(todo))
             for key, row in _train_all(todo, prepared, shared, pool, processes):
                 rows[key] = row
                 _write_rows(rows, save)
                 bar.update()
-    return _as_table([rows[keys[i]] for i in range(len(runs))], variants)
+    return _as_table([variant | _result(rows[keys[i]]) for i, (variant, _) in enumerate(runs)], variants)
 
 # %% ../nbs/38_comparison.ipynb #33ec6459
 def summarize_runs(

@@ -135,6 +135,8 @@ class _Graph(nn.Module):
     def forward(self, x): return self.model((x.float() - self.mean)/self.std)
 
 # %% ../nbs/11_engines.ipynb #b0c1741e
+_RUNNING = {}  # thread -> passes that go on in it, and the cores that torch had before the first
+
 class MadeEngine(Engine):
     "An engine that loads what it has converted a backbone into"
     exact = True  # or it is refused
@@ -147,10 +149,14 @@ class MadeEngine(Engine):
     @contextmanager
     def running(self):
         "Meanwhile torch uses one core in this thread"
-        cores = torch.get_num_threads()
+        thread = threading.get_ident()
+        own = _RUNNING.setdefault(thread, [0, torch.get_num_threads()])
+        own[0] += 1
         torch.set_num_threads(1)
         try: yield self
-        finally: torch.set_num_threads(cores)
+        finally:
+            own[0] -= 1
+            if not own[0]: torch.set_num_threads(_RUNNING.pop(thread)[1])
 
     @classmethod
     def convert(

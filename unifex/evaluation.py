@@ -100,7 +100,12 @@ def _load_npy(path):
 def _split_vectors(df, column, path):
     "Vectors (N, D) from a column of lists, and the other columns"
     if column not in df: raise ValueError(f'{path} has no column {column!r}{nearest(column, df.columns)}')
-    return np.stack(df[column].to_numpy()), df.drop(columns=column)
+    vectors = df[column].to_list()
+    sizes = [len(v) if hasattr(v, '__len__') else 0 for v in vectors]
+    odd = next((i for i, size in enumerate(sizes) if size != sizes[0]), None)
+    if odd is not None:
+        raise ValueError(f'{path}: the vector of row {odd} has {sizes[odd]} numbers, and that of row 0 has {sizes[0]}')
+    return np.stack(vectors), df.drop(columns=column)
 
 # %% ../nbs/22_evaluation.ipynb #3e2130f0
 @patch(cls_method=True)
@@ -509,7 +514,7 @@ def by(
     if column == 'class':
         keys, groups = df.dataset + '/' + df.label, None
     elif column in df:
-        keys, groups = df[column].fillna(''), _class_keys(df)
+        keys, groups = np.where(df[column].isna(), '', df[column].astype(object)), _class_keys(df)
     else: raise ValueError(f'no column {column!r}{nearest(column, [*df, "class"])}')
     return mean_by(df[measure], keys, groups, n_boot).sort_values('mean', kind='stable')
 

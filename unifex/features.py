@@ -47,12 +47,12 @@ class FeatureSet:
 
     def __len__(self): return len(self.source)
 
-    def __getitem__(self, mask) -> 'FeatureSet':
-        "The rows where the boolean `mask` holds"
-        mask = np.array(mask, dtype=bool)
+    def __getitem__(self, rows) -> 'FeatureSet':  # mask, slice or row numbers
+        rows = rows if isinstance(rows, slice) else np.asarray(rows)
+        rows = np.atleast_1d(np.arange(len(self))[rows])
         stored = isinstance(self.source, StoredFeatures)
-        x = self.source.select(mask) if stored else self.source[torch.from_numpy(mask)]
-        return FeatureSet(x, self.table[mask].reset_index(drop=True), self.failed, self.root)
+        x = self.source.select(rows) if stored else self.source[torch.from_numpy(rows)]
+        return FeatureSet(x, self.table.iloc[rows].reset_index(drop=True), self.failed, self.root)
 
 # %% ../nbs/32_features.ipynb #e48c4c78
 _DTYPES = 'float16', 'bfloat16', 'float32'

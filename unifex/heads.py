@@ -83,6 +83,7 @@ class CosineHead(nn.Module):
 # %% ../nbs/12_heads.ipynb #40d8479b
 def _counts(class_counts, n_classes: int) -> Tensor:
     "Training pictures of each class in the order of the labels: (C,), float64"
+    if hasattr(class_counts, 'to_dict'): class_counts = class_counts.to_dict()  # of pandas, as `value_counts` sorts it
     if isinstance(class_counts, Mapping):
         last = max([n_classes - 1, *class_counts])
         class_counts = [class_counts.get(label, 0) for label in range(last + 1)]
@@ -159,12 +160,13 @@ def check(
     if y.shape != (len(x),) or y.is_floating_point():
         raise ValueError(f'labels must be {len(x)} integers, one for each embedding; '
                          f'got shape {tuple(y.shape)} of {y.dtype}')
+    y = y.long()
     bad = (y < 0) | (y >= self.n_classes)
     if bad.any():
         row = int(bad.nonzero()[0])
         raise ValueError(f'label {int(y[row])} (row {row}) is out of range: the head has {self.n_classes} classes, '
                          f'0 to {self.n_classes - 1}. A label of -1 marks a picture whose class was not in training')
-    return y.long()
+    return y
 
 # %% ../nbs/12_heads.ipynb #64409191
 @patch

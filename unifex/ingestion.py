@@ -84,9 +84,9 @@ class _Filling:
 
     def copy(self, todo: pd.DataFrame):
         "Rows for files whose bytes the index has"
-        for i in range(0, len(todo), _ROWS):
-            part = todo[i:i + _ROWS]
-            self.put(part, self.index.vectors(part.donor.to_numpy(np.int64)))
+        parts = [todo[i:i + _ROWS] for i in range(0, len(todo), _ROWS)]
+        vectors = [self.index.vectors(part.donor.to_numpy(np.int64)) for part in parts]  # before a donor is replaced
+        for part, found in zip(parts, vectors): self.put(part, found)
 
     def embed(self, todo: pd.DataFrame, **kwargs) -> pd.Series:
         "Rows for the other files, the same bytes embedded once; for each of `todo` its error, missing where it went in"

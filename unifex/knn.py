@@ -22,24 +22,33 @@ def _vectors(x, name: str, device=None) -> Tensor:
     if x.ndim != 2 or 0 in x.shape:
         raise ValueError(f'{name} must have the shape (rows, numbers) with at least one row, not {tuple(x.shape)}')
     x = x.detach().to(device or x.device, torch.float32)
-    if x.sum().isfinite(): return x  # the quick look
+    largest = max(map(abs, torch.stack(torch.aminmax(x)).tolist()))
+    if largest < 1e16: return x  # the quick look
     bad = ~x.isfinite().all(1)
     if bad.any():
         raise ValueError(f'{name}: {int(bad.sum())} of {len(x)} vectors hold nan or inf, '
                          f'the first in row {int(bad.int().argmax())}')
-    return x
+    raise ValueError(f'{name}: the square of {largest:.2g} does not fit float32; divide all vectors by one number')
 
 def _unit(x: Tensor, name: str) -> Tensor:
     "Rows of length one"
     zero = ~x.any(1)
     if zero.any():
         raise ValueError(f'{name}: vector {int(zero.int().argmax())} is all zeros, so it has no cosine. Leave it out.')
+    if torch.linalg.vector_norm(x, dim=1).min() < 1e-15: x = x/x.abs().amax(1, keepdim=True)  # whose squares are zero
     return F.normalize(x, dim=1, eps=0)
 
 # %% ../nbs/21_knn.ipynb #1e5dede2
+def _key_tensor(keys, device) -> Tensor:
+    "Keys as a tensor of a type that torch can compare"
+    keys = np.asarray(keys)
+    if keys.dtype == np.uint64 and (keys >> np.uint64(63)).any(): raise ValueError('exclude: keys must be below 2**63')
+    if keys.dtype.kind in 'ub': keys = keys.astype(np.int64)
+    return torch.as_tensor(keys, device=device)
+
 def _exclusion_keys(exclude, exclude_self: bool, q: Tensor, x: Tensor) -> list[tuple[Tensor, Tensor]]:
     "Pairs of int64 keys, of the queries (Q,) and of the index (N,); ValueError where their numbers do not fit"
-    pairs = [tuple(torch.as_tensor(np.asarray(keys), device=x.device) for keys in pair) for pair in exclude]
+    pairs = [tuple(_key_tensor(keys, x.device) for keys in pair) for pair in exclude]
     for a, b in pairs:
         if (len(a), len(b)) != (len(q), len(x)):
             raise ValueError(f'exclude needs a key for each of {len(q)} queries and {len(x)} rows, '
@@ -301,6 +310,7 @@ def knn_chunks(
     q = queries if isinstance(queries, Tensor) else torch.as_tensor(queries, device='cpu')
     best, start = None, 0
     for x in chunks:
+        if not len(x): continue
         keys = [(a, np.asarray(b)[start:start + len(x)]) for a, b in exclude]
         d, ids = knn(q, x, k, metric, exclude=keys, backend=backend, max_bytes=max_bytes)
         found = d, ids.where(ids < 0, ids + start)

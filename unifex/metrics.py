@@ -13,7 +13,9 @@ import pandas as pd
 # %% ../nbs/20_metrics.ipynb #aa72c8ac
 def _numpy(x) -> np.ndarray:
     "An array of what may be a tensor on any device"
-    return np.asarray(x.cpu() if hasattr(x, 'cpu') else x)
+    if not hasattr(x, 'detach'): return np.asarray(x)
+    x = x.detach().cpu()
+    return np.asarray(x.float() if 'bfloat16' in str(x.dtype) else x)
 
 # %% ../nbs/20_metrics.ipynb #8afc4ac6
 def _check_hits(hits, n_relevant, k=None) -> tuple[np.ndarray, np.ndarray]:
@@ -58,6 +60,15 @@ def _check_ids(ids: np.ndarray, n_index: int, exclude_self: bool):
     if exclude_self and len(itself): raise ValueError(f'query {itself[0]} found itself')
 
 # %% ../nbs/20_metrics.ipynb #3da420e0
+def _label_codes(*labels) -> tuple[np.ndarray, np.ndarray]:
+    "Whole numbers for the labels of all parts, equal where these are, and which labels are missing: each its own number"
+    parts = [part.tolist() if hasattr(part, 'detach') else part for part in labels]
+    flat = [o.item() if hasattr(o, 'detach') else o for part in parts for o in part]
+    codes = pd.factorize(pd.Series(flat, dtype=object))[0]
+    missing = codes < 0
+    codes[missing] = len(codes) + np.arange(missing.sum())
+    return codes, missing
+
 def label_hits(
     ids,  # (Q, K) int, rows of the index, nearest first; -1 where there was none
     query_labels,  # (Q,) labels of any kind
@@ -66,16 +77,16 @@ def label_hits(
 ) -> tuple[np.ndarray, np.ndarray]:  # hits (Q, K) bool, n_relevant (Q,) int64
     "Hits of a search, and how many there were to find; a hit is an equal label"
     ids = _numpy(ids)
+    if ids.dtype.kind == 'u': ids = ids.astype(np.int64)
     n = len(query_labels)
     if ids.ndim != 2 or len(ids) != n:
         raise ValueError(f'{n} queries need ids of the shape ({n}, ranks), not {ids.shape}')
     _check_ids(ids, len(index_labels), exclude_self)
-    labels = [np.asarray(o, dtype=object) for o in (query_labels, index_labels)]
-    codes = pd.factorize(np.concatenate(labels))[0]
+    codes, missing = _label_codes(query_labels, index_labels)
     query, index = codes[:n], codes[n:]
     hits = (index[ids] == query[:, None]) & (ids >= 0)
     n_relevant = np.bincount(index, minlength=codes.max() + 1)[query]
-    return hits, n_relevant - exclude_self
+    return hits, n_relevant - (exclude_self & ~missing[:n])
 
 # %% ../nbs/20_metrics.ipynb #dc231ff3
 def rank_hits(
@@ -84,6 +95,7 @@ def rank_hits(
 ) -> np.ndarray:  # (Q, N) bool
     "`relevant` in rank order; equal scores in the order of the rows; what is excluded is no hit"
     scores = _numpy(scores)
+    if scores.dtype.kind != 'f': scores = scores.astype(np.float64)  # the negative of an unsigned number is large
     hits = _numpy(relevant) & (scores > -np.inf)
     order = np.argsort(-scores, axis=1, kind='stable')
     return np.take_along_axis(hits, order, axis=1)
@@ -162,10 +174,10 @@ def bootstrap_mean(
     x = np.asarray(scores, dtype=np.float64)
     shape = (3, *x.shape[1:])
     if not x.size: return np.full(shape, np.nan)
-    keep = ~np.isnan(x).reshape(len(x), -1).any(1)
+    w = np.ones(len(x)) if weights is None else np.asarray(weights, dtype=np.float64)
+    keep = ~np.isnan(x).reshape(len(x), -1).any(1) & (w > 0)
     if not keep.any(): return np.full(shape, np.nan)
-    x = x[keep].reshape(keep.sum(), -1)
-    w = np.ones(len(x)) if weights is None else np.asarray(weights, dtype=np.float64)[keep]
+    x, w = x[keep].reshape(keep.sum(), -1), w[keep]
     sums = np.column_stack([x*w[:, None], w])
     mean = sums[:, :-1].sum(0)/w.sum()
     if groups is not None:

@@ -44,7 +44,7 @@ from .necks import create_neck, half_whitened
 from .object_storage import as_place
 from .open_set import OpenSet, open_set_held_out
 from .splits import exclusions, query_index, split_mask
-from .tables import write_table
+from .tables import CLASS, write_table
 
 # %% ../nbs/35_runs.ipynb #3847bba9
 def _existing(folder, name):
@@ -73,7 +73,7 @@ def _read_table(path, first, mend):
     with _naming(path, mend):
         text = path.read_text(encoding='utf-8')
         if not text.startswith(first) or not text.endswith('\n'): raise ValueError('it is not whole')
-        return pd.read_csv(StringIO(text), keep_default_na=False, na_values=[''], dtype={'label': str, 'dataset': str})
+        return pd.read_csv(StringIO(text), keep_default_na=False, na_values=[''], dtype=dict.fromkeys((*CLASS, 'domain'), str))
 
 def _read_config(path):
     "The settings of a run, none of which may be missing: a default in its place would be another run"

@@ -13,6 +13,7 @@ import math
 import os
 import tempfile
 import warnings
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -490,7 +491,8 @@ def _learner(cfg, data, folder=None, cbs=None, dls=None):
     "An embedder with fresh weights, and its Learner; after it torch's random state is that with which training begins"
     set_seed(cfg.seed)
     o = cfg.optimizer
-    embedder = config_embedder(cfg, data.backbone)
+    backbone = data.backbone if cfg.model.backbone.freeze else deepcopy(data.backbone)  # `data` stay as they are
+    embedder = config_embedder(cfg, backbone)
     if cfg.model.neck.start and cfg.model.neck.type == 'proj_layer' and data.features is not None:
         start_from(embedder.neck, data.components(embedder.out_dim, cfg.model.neck.power))
     dls = dls or data_loaders(cfg, data)
