@@ -40,6 +40,7 @@ from .images import IMAGE_EXTENSIONS, MAX_PIXELS, ImageError, hashed
 from .index import Index, is_index, load_index
 from .object_storage import as_place, file_system, lance_options, storage_errors
 from .sources import class_names, plain_columns
+from .tables import SPLITS
 
 # %% ../nbs/39_scale.ipynb #c6ddece6
 def _is_local(filesystem) -> bool: return isinstance(filesystem, arrow_fs.LocalFileSystem)
@@ -94,11 +95,20 @@ def _files_parts(table: pd.DataFrame, root, filesystem, part_size: int) -> list[
     names = [f'files-{_digest(list(chunk.image))}' for chunk in chunks]
     return [_Files(name, '', chunk, root, filesystem) for name, chunk in zip(names, chunks)]
 
+def _folder_notes(name: str, whole: bool = False) -> dict:
+    "Label and split as the folders of a picture say them: the nearest folder that is no split, or the `whole` path"
+    folders = PurePosixPath(name).parts[:-1]
+    labels = [encode_name(folder) for folder in folders if folder.lower() not in SPLITS]
+    splits = [SPLITS[folder.lower()] for folder in folders if folder.lower() in SPLITS]
+    label = '/'.join(labels if whole else labels[-1:])
+    return ({'label': label} if label else {}) | ({'split': splits[0]} if splits else {})
+
 def _remote_table(names: list[str]) -> pd.DataFrame:
-    "A row a file; labeled by the folder that it lies in, unless all lie in the source itself"
-    folders = [str(PurePosixPath(name).parent) for name in names]
-    table = pd.DataFrame({'image': names})
-    return table if '.' in folders else table.assign(label=folders)
+    "A row a file; labeled by the folder that it lies in, unless some lie in none"
+    notes = pd.DataFrame([_folder_notes(name, whole=True) for name in names])
+    if 'label' in notes and notes.label.isna().any(): notes = notes.drop(columns='label')
+    notes = notes.astype(object).where(notes.notna(), None)
+    return pd.concat([pd.DataFrame({'image': names}), notes], axis=1)
 
 # %% ../nbs/39_scale.ipynb #0e08df2d
 _BROKEN = OSError, EOFError, tarfile.TarError, zlib.error, pa.ArrowException  # by the end of a shard or of its store
@@ -159,12 +169,8 @@ class _Tar(SourcePart):
         beside = {ending(name): data for name, data in files if ending(name) in ('.cls', '.json')}
         for name, data in files:
             if ending(name) not in IMAGE_EXTENSIONS: continue
-            notes = _annotations(beside) if beside else _folder_label(name)
+            notes = _annotations(beside) if beside else _folder_notes(name)
             yield {'image': encode_name(f'{self.name}/{name}'), **notes}, data
-
-def _folder_label(name: str) -> dict:
-    folder = encode_name(PurePosixPath(name).parent.name)
-    return {'label': folder} if folder else {}
 
 # %% ../nbs/39_scale.ipynb #3be41612
 def _row_values(row: dict, names: dict, label: str) -> dict:
