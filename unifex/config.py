@@ -184,14 +184,15 @@ class _Dataset(_Section):
     label_level: int | Literal['leaf'] | None = None  # folder that is the label: 0 the first; -1, leaf the last
     max_pixels: int = Field(89_478_485, ge=0)  # larger pictures count as unreadable; 0: no limit
 
-_Sampler = Literal['auto', 'shuffle', 'class_balanced', 'm_per_class', 'domain_balanced', 'round_robin']
+_Sampler = Literal[
+    'auto', 'shuffle', 'class_balanced', 'm_per_class', 'domain_balanced', 'domain_m_per_class', 'round_robin']
 
 class _DataLoader(_Section):
     "Reading"
     batch_size: int = Field(256, ge=1)  # at most; an epoch of few pictures still has a dozen steps
     num_workers: int = Field(2, ge=0, le=1024)  # threads that decode pictures
     sampler: _Sampler = 'auto'  # see `EpochOrder`; auto: m_per_class for losses over pairs of pictures, else shuffle
-    per_class: int = Field(4, ge=1, le=1000)  # pictures of a class in a batch of class_balanced and m_per_class
+    per_class: int = Field(4, ge=1, le=1000)  # pictures of a class in a batch, where the sampler puts them side by side
 
 _Recipe = Literal['', 'squash', 'crop', 'pad', 'openai-clip', 'openclip', 'eva-clip', 'siglip', 'custom']
 

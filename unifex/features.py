@@ -482,7 +482,7 @@ def feature_dls(
     device: str | torch.device | None = None,  # where the batches go; None: they stay on the CPU
     seed: int = 42,  # of the order of the training rows, and of their views
     sampler: str = 'shuffle',  # see `EpochOrder`
-    k: int = 4,  # pictures of a class in a batch of `class_balanced` or `m_per_class`
+    k: int = 4,  # pictures of a class in a batch, where the sampler puts them side by side
     max_memory: int = 2**31,  # bytes of features to read into memory; what is larger stays on disk
 ) -> DataLoaders:
     "fastai `DataLoaders` over stored features; the validation loader keeps the order of its rows"

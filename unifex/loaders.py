@@ -187,10 +187,24 @@ def _m_per_class(groups, batch_size, k, rng):
     when = (part + rng.random(len(counts))[of])/n_parts[of]  # share of the epoch
     return rows[when.argsort(kind='stable')]
 
+# %% ../nbs/07_loaders.ipynb #3966cd96
+def _domain_m_per_class(groups, batch_size, k, rng):
+    "Row numbers, as many of each domain, in pieces that make a batch; `groups` (2, N) are domains and classes"
+    domain, classes = groups
+    n = domain.max() + 1
+    each, piece = max(1, len(domain)//n), max(k, batch_size//n)
+    drawn = np.empty((n, each), np.int64)
+    for g in range(n):
+        rows = np.flatnonzero(domain == g)
+        of = np.unique(classes[rows], return_inverse=True)[1]
+        times = -(-each//len(rows))
+        drawn[g] = np.concatenate([rows[_m_per_class(of, batch_size, k, rng)] for _ in range(times)])[:each]
+    return np.concatenate([drawn[:, i:i + piece].ravel() for i in range(0, each, piece)])
+
 # %% ../nbs/07_loaders.ipynb #9e30020b
 # name -> order of an epoch, for `EpochOrder`
 SAMPLERS = {'shuffle': _shuffle, 'class_balanced': _class_balanced, 'm_per_class': _m_per_class,
-            'domain_balanced': _domain_balanced, 'round_robin': _round_robin}
+            'domain_balanced': _domain_balanced, 'domain_m_per_class': _domain_m_per_class, 'round_robin': _round_robin}
 
 class EpochOrder:
     "`order(epoch)` gives the row numbers of an epoch, the same whenever it is asked; `len(order)` is how many"
@@ -200,20 +214,22 @@ class EpochOrder:
         sampler: str = 'shuffle',  # one of `SAMPLERS`
         batch_size: int = 64,  # row numbers in turn that make a batch
         seed: int = 42,  # of all epochs
-        k: int = 4,  # pictures of a class in a batch of `class_balanced` or `m_per_class`
+        k: int = 4,  # pictures of a class in a batch, where the sampler puts them side by side
     ):
         if sampler not in SAMPLERS: raise ValueError(f"unknown sampler '{sampler}'{nearest(sampler, SAMPLERS)}")
         if not len(table): raise TableError('the table has no rows to draw from')
         if min(batch_size, k) < 1: raise ValueError(f'batch_size and k must be 1 or more, not {batch_size} and {k}')
         self.sampler, self.batch_size, self.seed, self.k = sampler, batch_size, seed, k
-        if sampler == 'shuffle': self.groups = np.arange(len(table))
-        else: self.groups = table.groupby(self._by(table)).ngroup().to_numpy()
+        self.groups = self._groups(table)
         self.n = len(self(0))
 
-    def _by(self, table):
-        "The columns whose values make the groups"
-        if self.sampler in ('domain_balanced', 'round_robin'): return 'domain'
-        return 'class_id' if 'class_id' in table else CLASS
+    def _groups(self, table):
+        "(N,) numbers of what rows are drawn by; (2, N), of domains and classes, where it is both"
+        def number(by): return table.groupby(by).ngroup().to_numpy()
+        of_class = 'class_id' if 'class_id' in table else CLASS
+        if self.sampler == 'shuffle': return np.arange(len(table))
+        if self.sampler == 'domain_m_per_class': return np.stack([number('domain'), number(of_class)])
+        return number('domain' if self.sampler in ('domain_balanced', 'round_robin') else of_class)
 
     def __len__(self): return self.n
 
@@ -266,7 +282,7 @@ class ImageDL(EpochDL):
         num_workers: int = 2,  # threads that read ahead; 0: one, and nothing is read ahead
         seed: int = 42,  # of the order, if it shuffles
         sampler: str = 'shuffle',  # one of `SAMPLERS`
-        k: int = 4,  # pictures of a class in a batch of `class_balanced` or `m_per_class`
+        k: int = 4,  # pictures of a class in a batch, where the sampler puts them side by side
         color_late: bool | None = None,  # change the colors of whole batches where they lie; None: on a GPU
         bs: int | None = None,  # fastai's name of `batch_size`
         **kwargs,  # of fastai's `DataLoader`, such as `shuffle`
@@ -338,7 +354,7 @@ def image_dls(
     device=None,  # where the batches go; default: they stay on the CPU
     transform: TrainTransform | None = None,  # of the training rows, see `create_transform`; None: as in evaluation
     sampler: str = 'shuffle',  # one of `SAMPLERS`
-    k: int = 4,  # pictures of a class in a batch of `class_balanced` or `m_per_class`
+    k: int = 4,  # pictures of a class in a batch, where the sampler puts them side by side
     max_pixels: int = MAX_PIXELS,  # larger pictures count as unreadable; 0: no limit
 ) -> DataLoaders:  # batches (uint8 (b, 3, S, S), int64 (b,)); `dls.c` is the number of classes
     "fastai `DataLoaders` over the pictures of `table`, as `sampler` draws them, and of `valid`, in order"

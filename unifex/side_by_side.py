@@ -291,7 +291,7 @@ def train_side_by_side(
     batch_size: int = 256,
     seed: int = 42,  # of the order of the pictures, which all variants share
     sampler: str = 'shuffle',  # see `EpochOrder`
-    per_class: int = 4,  # pictures of a class in a batch of `class_balanced` or `m_per_class`
+    per_class: int = 4,  # pictures of a class in a batch, where the sampler puts them side by side
     progress: bool = False,  # show a bar
     **shared,  # what all variants have, see `create_variant`
 ) -> list[Variant]:  # trained necks and heads with their losses, one for each of `variants`

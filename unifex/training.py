@@ -362,9 +362,10 @@ def _judges(cfg, table):
     return (split_mask(table, 'val'), None) if cfg.train.patience else query_index(table)
 
 def _sampler(cfg):
-    "The order of the training rows: what the configuration says, or what its head needs"
-    named = cfg.dataloader.sampler
-    return head_sampler(cfg.model.head.name) if named == 'auto' else named
+    "The order of the training rows: what the configuration says, or what its head needs; of several domains, both"
+    named, needed = cfg.dataloader.sampler, head_sampler(cfg.model.head.name)
+    if named == 'domain_balanced' and needed == 'm_per_class': return 'domain_m_per_class'
+    return needed if named == 'auto' else named
 
 def data_loaders(
     cfg: Config,
